@@ -1,0 +1,412 @@
+//! The run directory: a solve as files.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config.toml` | every setting, defaults written out |
+//! | `data.toml` | the two files, the columns used, and a fingerprint of the points |
+//! | `model.safetensors` | the map |
+//! | `checkpoint.safetensors` | where the solve stands, for `--resume` |
+//! | `history.csv` | losses over steps |
+//! | `report.json` | what came out |
+//! | `figures/` | pictures |
+//!
+//! The directory appears with its first two files in it, and every file is replaced whole: killed at any moment, a run can be resumed.
+
+use crate::failure::{Failure, Result};
+use crate::files::{ColumnArgs, Expected, FileRecord};
+use crate::terminal::{quoted, shown};
+use charflow::model::CharacteristicMap;
+use charflow::solver::{Config, HistoryRow};
+use charflow_io::AtomicFile;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// What the system says, with the file's name.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(|e| Failure::system(path, "cannot be written", &e))?;
+    Ok(file.commit()?)
+}
+
+/// What a run was fitted to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// Version of charflow that wrote it.
+    pub charflow: String,
+    /// `--columns`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
+    /// `--labels`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// `--weights`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// `--array`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+    /// The source.
+    pub source: FileRecord,
+    /// The target.
+    pub target: FileRecord,
+}
+
+impl DataRecord {
+    /// The column options of the fit.
+    pub fn column_args(&self) -> ColumnArgs {
+        ColumnArgs {
+            columns: self.columns.clone(),
+            labels: self.labels.clone(),
+            weights: self.weights.clone(),
+            array: self.array.clone(),
+        }
+    }
+}
+
+/// A run directory, there or not yet.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// The files a run may hold beside its figures.
+const FILES: [&str; 6] = [
+    "config.toml",
+    "data.toml",
+    "model.safetensors",
+    "checkpoint.safetensors",
+    "history.csv",
+    "report.json",
+];
+
+/// The pictures a run may hold.
+pub const FIGURES: [&str; 3] = ["transport", "flow", "losses"];
+
+/// While it lives, no other process works on the run.
+#[derive(Debug)]
+pub struct Lock {
+    _folder: Option<fs::File>,
+}
+
+impl RunDir {
+    /// The run directory at `path`.
+    pub fn new(path: &Path) -> Self {
+        RunDir { path: path.to_path_buf() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The settings.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+    /// The data's record.
+    pub fn data(&self) -> PathBuf {
+        self.path.join("data.toml")
+    }
+    /// The map.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+    /// The state of the solve.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+    /// The losses.
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.csv")
+    }
+    /// What came out.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.json")
+    }
+    /// The pictures.
+    pub fn figures(&self) -> PathBuf {
+        self.path.join("figures")
+    }
+
+    /// Whether something of that name exists, a broken link included.
+    pub fn exists(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok()
+    }
+
+    /// Whether the directory was written by this command, as far as can be seen: its settings can be read.
+    pub fn looks_like_a_run(&self) -> bool {
+        self.read_config().is_ok()
+    }
+
+    /// Refuses a path where no run can begin.
+    ///
+    /// # Errors
+    /// The directory exists, and it is not an earlier run to be replaced by `force`.
+    pub fn check_free(&self, force: bool) -> Result<()> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let place = self.path.display();
+        if !self.path.is_dir() {
+            return Err(Failure::input(format!("{place} exists and is no folder. Choose another one with -o.")));
+        }
+        let empty = fs::read_dir(&self.path).map_err(|e| Failure::system(&self.path, "cannot be read", &e))?.next().is_none();
+        match (force, self.looks_like_a_run()) {
+            (true, true) => Ok(()),
+            (true, false) if empty => Ok(()),
+            (true, false) => Err(Failure::input(format!(
+                "{place} exists and does not look like a run of charflow (no config.toml of ours), so --force does not touch it. Choose another one with -o."
+            ))),
+            (false, true) => Err(Failure::input(format!(
+                "{place} holds a run already. Go on with it by --resume, replace it by --force, or choose another one with -o."
+            ))),
+            (false, false) => Err(Failure::input(format!("{place} exists already. Choose another one with -o."))),
+        }
+    }
+
+    /// Makes the directory with its settings and the data's record; files of an earlier run in it are removed, no others.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn begin(&self, config: &Config, data: &DataRecord) -> Result<Lock> {
+        let settings = config.to_toml();
+        let record = toml::to_string(data).map_err(|e| Failure::input(format!("the record of the data cannot be written: {e}")))?;
+        if self.exists() {
+            let lock = self.lock()?;
+            // The settings stay until the new ones replace them: without them the directory would not be known as ours.
+            let results = FILES.iter().filter(|f| **f != "config.toml").map(|f| self.path.join(f));
+            let pictures = FIGURES
+                .iter()
+                .flat_map(|f| ["png", "svg"].map(|e| self.figures().join(format!("{f}.{e}"))));
+            for file in results.chain(pictures) {
+                match fs::remove_file(&file) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound && e.kind() != std::io::ErrorKind::NotADirectory => {
+                        return Err(Failure::system(&file, "cannot be removed", &e));
+                    }
+                    _ => {}
+                }
+            }
+            self.sweep();
+            write_file(&self.config(), settings.as_bytes())?;
+            write_file(&self.data(), record.as_bytes())?;
+            return Ok(lock);
+        }
+        // A new directory gets its name when both files are in it.
+        let parent = match self.path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let cannot = |e: &std::io::Error| Failure::system(&self.path, "the folder cannot be made", e);
+        fs::create_dir_all(&parent).map_err(|e| cannot(&e))?;
+        let name = self.path.file_name().ok_or_else(|| Failure::input(format!("{} names no folder.", self.path.display())))?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.tmp", std::process::id()));
+        let temporary = parent.join(hidden);
+        let _ = fs::remove_dir_all(&temporary);
+        let made = fs::create_dir(&temporary).map_err(|e| cannot(&e)).and_then(|()| {
+            let inside = RunDir::new(&temporary);
+            let lock = inside.lock()?;
+            write_file(&inside.config(), settings.as_bytes())?;
+            write_file(&inside.data(), record.as_bytes())?;
+            fs::rename(&temporary, &self.path).map_err(|e| cannot(&e))?;
+            Ok(lock)
+        });
+        if made.is_err() {
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        made
+    }
+
+    /// Keeps other processes from working on the run.
+    ///
+    /// # Errors
+    /// One does already.
+    pub fn lock(&self) -> Result<Lock> {
+        // A folder can be opened and locked on Unix only; elsewhere runs are not guarded against each other.
+        let folder = if cfg!(unix) { fs::File::open(&self.path).ok() } else { None };
+        if let Some(folder) = &folder
+            && let Err(fs::TryLockError::WouldBlock) = folder.try_lock()
+        {
+            return Err(Failure::input(format!("{}: another charflow is working on this run.", self.path.display())));
+        }
+        Ok(Lock { _folder: folder })
+    }
+
+    /// Removes what a killed process left: our own temporary files.
+    pub fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.path) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let bare = name.strip_prefix('.').unwrap_or(&name);
+            if name.ends_with(".tmp") && FILES.iter().any(|f| bare.starts_with(&format!("{f}."))) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// The settings of the run.
+    ///
+    /// # Errors
+    /// They are missing or cannot be read.
+    pub fn read_config(&self) -> Result<Config> {
+        let path = self.config();
+        let text = fs::read_to_string(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))?;
+        Config::from_toml(&text).map_err(|e| Failure::input(format!("{}: {e}", path.display())))
+    }
+
+    /// The record of the run's data.
+    ///
+    /// # Errors
+    /// It is missing or cannot be read.
+    pub fn read_data(&self) -> Result<DataRecord> {
+        let path = self.data();
+        let text = fs::read_to_string(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))?;
+        toml::from_str(&text).map_err(|e| Failure::input(format!("{}: {}", path.display(), e.message())))
+    }
+
+    /// Writes the losses.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_history(&self, rows: &[HistoryRow]) -> Result<()> {
+        let path = self.history();
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let fail = |e: &dyn std::fmt::Display| Failure::input(format!("{}: {e}.", path.display()));
+        for row in rows {
+            writer.serialize(row).map_err(|e| fail(&e))?;
+        }
+        write_file(&path, &writer.into_inner().map_err(|e| fail(&e))?)
+    }
+
+    /// Reads the losses; none where the file is missing.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn read_history(&self) -> Result<Vec<HistoryRow>> {
+        let path = self.history();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Failure::system(&path, "cannot be read", &e)),
+        };
+        csv::Reader::from_reader(&bytes[..])
+            .deserialize()
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|e| Failure::input(format!("{}: the losses cannot be read: {e}.", path.display())))
+    }
+}
+
+/// A fitted map, and what its run knows of the data.
+pub struct Fitted {
+    /// The map.
+    pub map: CharacteristicMap,
+    /// The data's record, where the map was given as a run directory.
+    pub data: Option<DataRecord>,
+}
+
+impl Fitted {
+    /// Loads a run directory, or a model file.
+    ///
+    /// # Errors
+    /// There is no such run, or its model is missing, cut short, foreign, or newer than this program.
+    pub fn open(path: &Path) -> Result<Self> {
+        let run = RunDir::new(path);
+        if !run.exists() {
+            return Err(Failure::input(format!("{}: there is no such run directory or model file.", path.display())));
+        }
+        if !path.is_dir() {
+            let map = CharacteristicMap::load(path)?;
+            return Ok(Fitted { map, data: None });
+        }
+        if !run.model().exists() {
+            let message = match (run.looks_like_a_run(), run.read_data()) {
+                (true, Ok(data)) => format!(
+                    "{} holds no model yet: its fit did not end. Go on with it by: {}",
+                    path.display(),
+                    resume_command(&data, path)
+                ),
+                _ => format!("{}: this folder holds no model.safetensors, so it is no run of charflow.", path.display()),
+            };
+            return Err(Failure::input(message));
+        }
+        let map = CharacteristicMap::load(&run.model())?;
+        // A model without its neighbours still works; a damaged record is worth a word.
+        let data = if run.data().exists() { Some(run.read_data()?) } else { None };
+        Ok(Fitted { map, data })
+    }
+
+    /// What the map expects of a file.
+    pub fn expected(&self) -> Expected<'_> {
+        Expected {
+            dim: self.map.dim(),
+            columns: self.map.columns(),
+            spec: self.data.as_ref().and_then(|d| d.columns.as_deref()),
+        }
+    }
+}
+
+/// The command that goes on with a run.
+pub fn resume_command(data: &DataRecord, run: &Path) -> String {
+    format!("charflow fit {} {} -o {} --resume", shown(&data.source.path), shown(&data.target.path), shown(run))
+}
+
+/// The command line of this process, as a shell would take it.
+pub fn command_line() -> String {
+    let mut words = std::env::args_os();
+    words.next();
+    std::iter::once("charflow".to_string())
+        .chain(words.map(|w| quoted(&w.to_string_lossy())))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        assert!(run.read_history().unwrap().is_empty());
+        let row = HistoryRow {
+            step: 3,
+            seconds: 0.1,
+            rate: 1e-3,
+            loss: 0.1 + 0.2,
+            hj: 1e-300,
+            hj_terminal: 0.0,
+            pde: 0.0,
+            ed_forward: -1e-9,
+            ed_backward: 4.0,
+            held_out: None,
+            held_out_forward: Some(0.25),
+            held_out_backward: None,
+        };
+        run.write_history(&[row.clone(), row.clone()]).unwrap();
+        assert_eq!(run.read_history().unwrap(), [row.clone(), row]);
+        let text = fs::read_to_string(run.history()).unwrap();
+        assert!(text.starts_with("step,seconds,rate,loss,hj,"), "{text}");
+    }
+
+    #[test]
+    fn a_path_is_free_or_said_not_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(&folder.path().join("run"));
+        assert!(run.check_free(false).is_ok() && run.check_free(true).is_ok());
+        fs::create_dir(run.path()).unwrap();
+        assert!(run.check_free(false).is_err() && run.check_free(true).is_ok());
+        fs::write(run.path().join("thesis.txt"), "years").unwrap();
+        assert!(run.check_free(true).is_err());
+        fs::write(run.config(), Config::default().to_toml()).unwrap();
+        assert!(run.check_free(true).is_ok() && run.check_free(false).is_err());
+    }
+}

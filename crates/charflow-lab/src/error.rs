@@ -1,0 +1,25 @@
+use std::path::PathBuf;
+
+/// What can go wrong in this crate. Each message is a sentence that says what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// No data set has this name.
+    #[error("unknown data set \"{name}\"; there are: {known}")]
+    UnknownDataset {
+        /// The name asked for.
+        name: String,
+        /// The names there are, with commas.
+        known: String,
+    },
+    /// The arguments do not fit together, or cannot be used.
+    #[error("{0}")]
+    Input(String),
+    /// A figure could not be written; nothing is left half-written.
+    #[error("cannot write {}: {message}", path.display())]
+    Io {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the operating system said.
+        message: String,
+    },
+}

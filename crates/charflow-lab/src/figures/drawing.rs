@@ -1,0 +1,440 @@
+//! One drawing, two files: a list of simple shapes in pixels, written as SVG or painted as PNG.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use tiny_skia::{FillRule, LineCap, Paint, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
+
+use super::font;
+use crate::LabError;
+
+/// Pixels of the PNG per unit of the drawing: legible in print and on dense screens.
+const PNG_SCALE: f32 = 2.0;
+/// Dots that share one SVG path. Within a path overlapping dots do not darken, so it must be small against the number that overlap.
+const SVG_DOTS: usize = 100;
+
+/// Colour with opacity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Ink {
+    pub rgb: [u8; 3],
+    pub alpha: f32,
+}
+
+impl Ink {
+    pub const fn solid(rgb: [u8; 3]) -> Self {
+        Self { rgb, alpha: 1.0 }
+    }
+
+    pub const fn faint(self, alpha: f32) -> Self {
+        Self {
+            rgb: self.rgb,
+            alpha,
+        }
+    }
+
+    fn hex(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.rgb[0], self.rgb[1], self.rgb[2])
+    }
+
+    fn paint(self) -> Paint<'static> {
+        let mut paint = Paint {
+            anti_alias: true,
+            ..Paint::default()
+        };
+        let [r, g, b] = self.rgb;
+        paint.set_color_rgba8(r, g, b, (255.0 * self.alpha).round() as u8);
+        paint
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Item {
+    /// Corner, width and height; filled.
+    Rect {
+        at: [f32; 2],
+        size: [f32; 2],
+        ink: Ink,
+    },
+    /// Connected strokes, each list on its own.
+    Lines {
+        lines: Vec<Vec<[f32; 2]>>,
+        width: f32,
+        ink: Ink,
+        dash: Option<[f32; 2]>,
+    },
+    /// Filled circles of one radius.
+    Dots {
+        points: Vec<[f32; 2]>,
+        radius: f32,
+        ink: Ink,
+    },
+    /// One line of text; `at` is on the baseline; `turned` text reads upward.
+    Text {
+        at: [f32; 2],
+        text: String,
+        size: f32,
+        anchor: Anchor,
+        ink: Ink,
+        turned: bool,
+    },
+}
+
+/// A picture: size in pixels, and shapes from back to front on white.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Drawing {
+    pub width: f32,
+    pub height: f32,
+    pub items: Vec<Item>,
+    /// For readers that cannot see it, the `<title>` of the SVG.
+    pub title: String,
+}
+
+impl Drawing {
+    pub fn text(
+        &mut self,
+        at: [f32; 2],
+        text: impl Into<String>,
+        size: f32,
+        anchor: Anchor,
+        ink: Ink,
+    ) {
+        self.items.push(Item::Text {
+            at,
+            text: text.into(),
+            size,
+            anchor,
+            ink,
+            turned: false,
+        });
+    }
+
+    pub fn line(&mut self, points: Vec<[f32; 2]>, width: f32, ink: Ink) {
+        self.items.push(Item::Lines {
+            lines: vec![points],
+            width,
+            ink,
+            dash: None,
+        });
+    }
+
+    pub fn dots(&mut self, points: Vec<[f32; 2]>, radius: f32, ink: Ink) {
+        if !points.is_empty() {
+            self.items.push(Item::Dots {
+                points,
+                radius,
+                ink,
+            });
+        }
+    }
+
+    /// The drawing as an SVG document.
+    pub fn svg(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_svg(&mut out);
+        out
+    }
+
+    fn write_svg(&self, out: &mut String) -> std::fmt::Result {
+        let (w, h) = (self.width, self.height);
+        writeln!(
+            out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
+             font-family=\"DejaVu Sans, Verdana, sans-serif\">"
+        )?;
+        writeln!(out, "<title>{}</title>", escape(&self.title))?;
+        writeln!(out, "<rect width=\"{w}\" height=\"{h}\" fill=\"#ffffff\"/>")?;
+        for item in &self.items {
+            match item {
+                Item::Rect { at, size, ink } => {
+                    writeln!(
+                        out,
+                        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"{}/>",
+                        n(at[0]),
+                        n(at[1]),
+                        n(size[0]),
+                        n(size[1]),
+                        ink.hex(),
+                        opacity("fill", *ink)
+                    )?;
+                }
+                Item::Lines {
+                    lines,
+                    width,
+                    ink,
+                    dash,
+                } => {
+                    write!(
+                        out,
+                        "<path fill=\"none\" stroke=\"{}\"{} stroke-width=\"{}\" stroke-linejoin=\"round\"",
+                        ink.hex(),
+                        opacity("stroke", *ink),
+                        n(*width)
+                    )?;
+                    if let Some([on, off]) = dash {
+                        write!(out, " stroke-dasharray=\"{} {}\"", n(*on), n(*off))?;
+                    }
+                    write!(out, " d=\"")?;
+                    for line in lines {
+                        for (k, p) in line.iter().enumerate() {
+                            write!(
+                                out,
+                                "{}{} {}",
+                                if k == 0 { 'M' } else { 'L' },
+                                n(p[0]),
+                                n(p[1])
+                            )?;
+                        }
+                    }
+                    writeln!(out, "\"/>")?;
+                }
+                Item::Dots {
+                    points,
+                    radius,
+                    ink,
+                } => {
+                    // A stroke of no length with a round cap is a dot, at a third of the bytes of a circle.
+                    writeln!(
+                        out,
+                        "<g fill=\"none\" stroke=\"{}\"{} stroke-width=\"{}\" stroke-linecap=\"round\">",
+                        ink.hex(),
+                        opacity("stroke", *ink),
+                        n(2.0 * radius)
+                    )?;
+                    for chunk in points.chunks(SVG_DOTS) {
+                        write!(out, "<path d=\"")?;
+                        for p in chunk {
+                            write!(out, "M{} {}h0", n(p[0]), n(p[1]))?;
+                        }
+                        writeln!(out, "\"/>")?;
+                    }
+                    writeln!(out, "</g>")?;
+                }
+                Item::Text {
+                    at,
+                    text,
+                    size,
+                    anchor,
+                    ink,
+                    turned,
+                } => {
+                    let anchor = match anchor {
+                        Anchor::Start => "start",
+                        Anchor::Middle => "middle",
+                        Anchor::End => "end",
+                    };
+                    let turn = if *turned {
+                        format!(" transform=\"rotate(-90 {} {})\"", n(at[0]), n(at[1]))
+                    } else {
+                        String::new()
+                    };
+                    writeln!(
+                        out,
+                        "<text x=\"{}\" y=\"{}\" font-size=\"{}\" text-anchor=\"{anchor}\" fill=\"{}\"{turn}>{}</text>",
+                        n(at[0]),
+                        n(at[1]),
+                        n(*size),
+                        ink.hex(),
+                        escape(text)
+                    )?;
+                }
+            }
+        }
+        writeln!(out, "</svg>")
+    }
+
+    /// The drawing as the bytes of a PNG file.
+    pub fn png(&self) -> Result<Vec<u8>, String> {
+        let size = |v: f32| (v * PNG_SCALE).ceil() as u32;
+        let mut map =
+            Pixmap::new(size(self.width), size(self.height)).ok_or("the picture has no size")?;
+        map.fill(tiny_skia::Color::WHITE);
+        let scale = Transform::from_scale(PNG_SCALE, PNG_SCALE);
+        for item in &self.items {
+            match item {
+                Item::Rect { at, size, ink } => {
+                    if let Some(rect) = tiny_skia::Rect::from_xywh(at[0], at[1], size[0], size[1]) {
+                        map.fill_rect(rect, &ink.paint(), scale, None);
+                    }
+                }
+                Item::Lines {
+                    lines,
+                    width,
+                    ink,
+                    dash,
+                } => {
+                    let stroke = Stroke {
+                        width: *width,
+                        line_join: tiny_skia::LineJoin::Round,
+                        line_cap: LineCap::Butt,
+                        dash: dash.and_then(|[on, off]| StrokeDash::new(vec![on, off], 0.0)),
+                        ..Stroke::default()
+                    };
+                    let mut path = PathBuilder::new();
+                    for line in lines {
+                        for (k, p) in line.iter().enumerate() {
+                            if k == 0 {
+                                path.move_to(p[0], p[1])
+                            } else {
+                                path.line_to(p[0], p[1])
+                            }
+                        }
+                    }
+                    if let Some(path) = path.finish() {
+                        map.stroke_path(&path, &ink.paint(), &stroke, scale, None);
+                    }
+                }
+                Item::Dots {
+                    points,
+                    radius,
+                    ink,
+                } => {
+                    let Some(circle) = PathBuilder::from_circle(0.0, 0.0, *radius) else {
+                        continue;
+                    };
+                    let paint = ink.paint();
+                    for p in points {
+                        map.fill_path(
+                            &circle,
+                            &paint,
+                            FillRule::Winding,
+                            scale.pre_translate(p[0], p[1]),
+                            None,
+                        );
+                    }
+                }
+                Item::Text {
+                    at,
+                    text,
+                    size,
+                    anchor,
+                    ink,
+                    turned,
+                } => {
+                    let mut path = PathBuilder::new();
+                    for segment in font::outline(&printable(text), *size) {
+                        match segment {
+                            font::Segment::Move(p) => path.move_to(p[0], p[1]),
+                            font::Segment::Line(p) => path.line_to(p[0], p[1]),
+                            font::Segment::Quad(c, p) => path.quad_to(c[0], c[1], p[0], p[1]),
+                            font::Segment::Close => path.close(),
+                        }
+                    }
+                    let Some(path) = path.finish() else { continue };
+                    let shift = match anchor {
+                        Anchor::Start => 0.0,
+                        Anchor::Middle => -0.5 * font::width(text, *size),
+                        Anchor::End => -font::width(text, *size),
+                    };
+                    let mut place = scale.pre_translate(at[0], at[1]);
+                    if *turned {
+                        place = place.pre_rotate(-90.0);
+                    }
+                    map.fill_path(
+                        &path,
+                        &ink.paint(),
+                        FillRule::Winding,
+                        place.pre_translate(shift, 0.0),
+                        None,
+                    );
+                }
+            }
+        }
+        map.encode_png().map_err(|e| e.to_string())
+    }
+
+    /// Writes `stem.png` and `stem.svg` (or `default.*` inside, if `stem` is a directory) and returns both paths.
+    pub fn save(&self, stem: &Path, default: &str) -> Result<Vec<PathBuf>, LabError> {
+        let stem = if stem.is_dir() {
+            stem.join(default)
+        } else {
+            stem.to_path_buf()
+        };
+        // Appended, not `with_extension`: a stem may have dots.
+        let named = |extension: &str| {
+            let mut name = stem.clone().into_os_string();
+            name.push(extension);
+            PathBuf::from(name)
+        };
+        let (png, svg) = (named(".png"), named(".svg"));
+        let pixels = self.png().map_err(|message| LabError::Io {
+            path: png.clone(),
+            message,
+        })?;
+        write_whole(&png, &pixels)?;
+        write_whole(&svg, self.svg().as_bytes())?;
+        Ok(vec![png, svg])
+    }
+}
+
+/// Writes a file by way of a temporary one beside it, flushed to the disk and renamed: nobody sees half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
+    let fail = |e: std::io::Error| LabError::Io {
+        path: path.to_path_buf(),
+        message: e.to_string(),
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".figure-");
+    #[cfg(unix)]
+    {
+        // Temporary files are private by default; a figure is as readable as any other new file.
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder).map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
+/// A coordinate with at most two decimals.
+fn n(v: f32) -> String {
+    let text = format!("{v:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn opacity(of: &str, ink: Ink) -> String {
+    if ink.alpha < 1.0 {
+        format!(" {of}-opacity=\"{}\"", n(ink.alpha))
+    } else {
+        String::new()
+    }
+}
+
+/// Control characters have no glyph and no place in XML.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+fn escape(text: &str) -> String {
+    printable(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

@@ -1,0 +1,34 @@
+//! The evidence around the method: where the points come from, how good a map is, and what it looks like.
+//!
+//! Everything here works on plain slices, row-major `[n, d]` in `f64`, and never asks which map made the points.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`datasets`] | seeded point clouds with known shape, some with the exact answer |
+//! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy |
+//! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
+//! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
+
+pub mod datasets;
+mod error;
+pub mod figures;
+pub mod metrics;
+pub mod project;
+
+pub use error::LabError;
+
+/// Number of rows of a row-major `[n, dim]` slice, or an error that says why it is none.
+pub(crate) fn rows(values: &[f64], dim: usize, what: &str) -> Result<usize, LabError> {
+    if dim == 0 {
+        return Err(LabError::Input(format!(
+            "{what} has no columns; at least one is needed"
+        )));
+    }
+    if !values.len().is_multiple_of(dim) {
+        return Err(LabError::Input(format!(
+            "{what} holds {} numbers, which is not a whole number of rows of {dim}",
+            values.len()
+        )));
+    }
+    Ok(values.len() / dim)
+}

@@ -1,0 +1,12 @@
+//! Transport problems whose answer is known in closed form: oracles for the tests, and baselines for the reports.
+//!
+//! | | problem | answer |
+//! |---|---|---|
+//! | [`gaussian`] | Gaussians, quadratic cost \[15, 21-23\] | [`GaussianMap`], [`GaussianPotential`] |
+//! | [`rearrangement`] | `d = 1`, any convex cost | [`Rearrangement`] |
+
+pub mod gaussian;
+pub mod rearrangement;
+
+pub use gaussian::{GaussianMap, GaussianPotential, MirroredGaussianMap};
+pub use rearrangement::Rearrangement;

@@ -1,0 +1,77 @@
+//! # Neural Hamilton-Jacobi characteristic flows for optimal transport
+//!
+//! Given samples of two measures `mu, nu` on `R^d` and a convex cost `l`, find Monge's map \[1\]
+//!
+//! ```text
+//! T = argmin over T with T#mu = nu of  E_mu[ l(T(x) - x) ]
+//! ```
+//!
+//! together with its inverse `S`. With the Hamiltonian `H(q) = sup_v q.v - l(v)` and the velocity `V = grad H`, the potential
+//! `u: R^d x [0, 1] -> R` of the problem solves the Hamilton-Jacobi equation \[5\]
+//!
+//! ```text
+//! u_t + H(grad u) = 0
+//! ```
+//!
+//! whose characteristics are straight lines. One potential gives both maps, and all points in between, in closed form:
+//!
+//! ```text
+//! T(x)   = x + V(grad u(x, 0))        forward                     [7]
+//! S(y)   = y - V(grad u(y, 1))        backward                    [8]
+//! x_t    = x + t V(grad u(x, 0))      displacement interpolation  [6]
+//! ```
+//!
+//! Numbers in brackets are the equations of Park, Liu, Zhou and Osher, "Neural Hamilton-Jacobi Characteristic Flows for Optimal
+//! Transport" (ICLR 2026, [arXiv:2510.01153](https://arxiv.org/abs/2510.01153)).
+//!
+//! # From the paper to the code
+//!
+//! | paper | module |
+//! |---|---|
+//! | measures and their samples | [`samples`] |
+//! | cost `l`, Hamiltonian `H`, velocity `V` | [`cost`] |
+//! | Monge's problem \[1\], classes \[17\] | [`problem`] |
+//! | forward and backward maps \[7, 8\] | [`map`] |
+//! | Gaussians in closed form \[15, 21-23\], one dimension | [`exact`] |
+//!
+//! # Example
+//!
+//! ```
+//! use charflow::cost::Quadratic;
+//! use charflow::exact::GaussianMap;
+//! use charflow::map::{BackwardMap, ForwardMap};
+//! use charflow::{Problem, Samples};
+//!
+//! // Three points in the plane, and the same points moved by (10, 0).
+//! let source = Samples::from_f64(&[0.0, 0.0, 1.0, 0.0, 0.0, 2.0], 2)?.named("source");
+//! let target = Samples::from_f64(&[10.0, 0.0, 11.0, 0.0, 10.0, 2.0], 2)?.named("target");
+//! let problem = Problem::new(source, target, Box::new(Quadratic))?;
+//!
+//! // The best linear map, from the moments alone.
+//! let (m0, m1) = problem.moments();
+//! let map = GaussianMap::from_moments(m0, m1)?;
+//! let y = map.forward(&[0.5, 0.5])?;
+//! assert!((y[0] - 10.5).abs() < 1e-9 && (y[1] - 0.5).abs() < 1e-9);
+//! let x = map.backward(&y)?;
+//! assert!((x[0] - 0.5).abs() < 1e-9);
+//! # Ok::<(), charflow::Error>(())
+//! ```
+//!
+//! Points are row-major flat slices `[n, d]`, in `f64` and the user's units wherever a user meets them, in `f32` and centred, scaled
+//! units inside the solver.
+
+pub mod characteristic;
+pub mod cost;
+pub mod error;
+pub mod exact;
+pub mod loss;
+pub mod map;
+pub mod model;
+pub mod potential;
+pub mod problem;
+pub mod samples;
+pub mod solver;
+
+pub use error::{Error, Result};
+pub use problem::{Pairing, Problem, Split};
+pub use samples::{Moments, Samples, Scaling};

@@ -1,0 +1,447 @@
+//! The map a solve gives: one network, both directions and every time in between \[7, 8, 10\], and its file.
+//!
+//! ```text
+//! T(x) = x + V(grad u(x, 0))        S(y) = y - V(grad u(y, 1))        x_t = x + t V(grad u(x, 0))
+//! ```
+//!
+//! `model.safetensors` carries everything: the parameters by name, the scaling, and one JSON text in the metadata with shape, cost, columns,
+//! classes and version. Any safetensors reader opens it.
+
+use crate::characteristic::flow::{Columns, Velocity};
+use crate::cost::{self, Cost};
+use crate::error::{Error, Result};
+use crate::loss::objective::to_lanes;
+use crate::map::{BackwardMap, ForwardMap, check_points};
+use crate::potential::{BLOCK, Isa, Network, Potential, Shape};
+use crate::samples::Scaling;
+use crate::solver::Config;
+use rayon::prelude::*;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The version of the file format this crate writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The key of the JSON text in the file's metadata.
+const METADATA_KEY: &str = "charflow";
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Always `model`.
+    pub kind: String,
+    /// Version of the format.
+    pub format: u32,
+    /// Version of charflow that wrote it.
+    pub charflow: String,
+    /// Dimension of the points.
+    pub dim: usize,
+    /// Names of the fitted columns, if the samples had any.
+    pub columns: Option<Vec<String>>,
+    /// Names of the classes, empty without labels.
+    pub classes: Vec<String>,
+    /// Settings of the solve, network and cost among them.
+    pub config: Config,
+    /// Step whose weights these are.
+    pub step: u64,
+}
+
+/// Forward and backward map of one potential.
+pub struct CharacteristicMap {
+    network: Network<f32>,
+    cost: Box<dyn Cost>,
+    inner_cost: Box<dyn Cost>,
+    scaling: Scaling,
+    info: ModelInfo,
+}
+
+impl std::fmt::Debug for CharacteristicMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CharacteristicMap").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// Points a worker takes at a time.
+const CHUNK: usize = 32 * BLOCK;
+
+impl CharacteristicMap {
+    /// A map from its parts: parameters `theta` of the network that `info.config` describes, in solver units.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the settings make no network or cost, [`Error::Problem`] if the parameters do not fit it.
+    pub fn new(info: ModelInfo, scaling: Scaling, theta: &[f32]) -> Result<Self> {
+        let cost = cost::parse(&info.config.cost)?;
+        let shape = Shape {
+            dim: info.dim,
+            layers: info.config.layers()?,
+        };
+        let mut network = Network::new(Isa::current(), shape);
+        if network.parameters() != theta.len() || scaling.dim() != info.dim {
+            return Err(Error::Problem(format!(
+                "{} parameters for a network that has {}",
+                theta.len(),
+                network.parameters()
+            )));
+        }
+        network.set_parameters(theta);
+        Ok(CharacteristicMap {
+            network,
+            inner_cost: cost.rescaled(scaling.scale),
+            cost,
+            scaling,
+            info,
+        })
+    }
+
+    /// Dimension `d` of the points.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.info.dim
+    }
+
+    /// What the model file says.
+    #[must_use]
+    pub fn about(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Names of the fitted columns, if the samples had any.
+    #[must_use]
+    pub fn columns(&self) -> Option<&[String]> {
+        self.info.columns.as_deref()
+    }
+
+    /// The transport cost, in the user's units.
+    #[must_use]
+    pub fn cost(&self) -> &dyn Cost {
+        self.cost.as_ref()
+    }
+
+    /// The scaling between the user's units and the network's.
+    #[must_use]
+    pub fn scaling(&self) -> &Scaling {
+        &self.scaling
+    }
+
+    /// The network, in solver units.
+    #[must_use]
+    pub fn network(&self) -> &Network<f32> {
+        &self.network
+    }
+
+    /// The points at time `t` of the characteristics that start at `x: [n, d]` at time 0: `x + t V(grad u(x, 0))`.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] for a time outside `[0, 1]` or points that are not finite or not of dimension `d`.
+    pub fn forward_at(&self, x: &[f64], t: f64) -> Result<Vec<f64>> {
+        check_time(t)?;
+        self.moved(x, 0.0, t)
+    }
+
+    /// The points at time `t` of the characteristics that end at `y: [n, d]` at time 1: `y - (1 - t) V(grad u(y, 1))`.
+    ///
+    /// # Errors
+    /// As for [`CharacteristicMap::forward_at`].
+    pub fn backward_at(&self, y: &[f64], t: f64) -> Result<Vec<f64>> {
+        check_time(t)?;
+        self.moved(y, 1.0, t - 1.0)
+    }
+
+    /// The potential `u(x, t)` of points `x: [n, d]`, `[n]`, in the units of the cost; constants are arbitrary.
+    ///
+    /// `-u(., 0)` and `u(., 1)` are the Kantorovich potentials.
+    ///
+    /// # Errors
+    /// As for [`CharacteristicMap::forward_at`].
+    pub fn potential(&self, x: &[f64], t: f64) -> Result<Vec<f64>> {
+        check_time(t)?;
+        let n = check_points(x, self.dim())?;
+        let factor = self.cost.cost_factor(self.scaling.scale);
+        let mut out = vec![0.0; n];
+        self.each_block(x, t as f32, &mut out, 1, |_, u, _, _, out| {
+            for (o, u) in out.iter_mut().zip(u) {
+                *o = factor * f64::from(*u);
+            }
+        });
+        Ok(out)
+    }
+
+    fn moved(&self, x: &[f64], at: f64, factor: f64) -> Result<Vec<f64>> {
+        check_points(x, self.dim())?;
+        let mut out = x.to_vec();
+        let d = self.dim();
+        let velocity = Velocity::new(self.inner_cost.as_ref(), d);
+        self.each_block(x, at as f32, &mut out, d, |n, _, gradient, extra, out| {
+            velocity.velocity(gradient, &mut extra.v, &mut extra.columns);
+            for s in 0..n {
+                for k in 0..d {
+                    extra.rows[s * d + k] = extra.v[k * BLOCK + s];
+                }
+            }
+            self.scaling.displace(out, &extra.rows[..n * d], factor);
+        });
+        Ok(out)
+    }
+
+    /// Runs `work(points in block, u, gradient, memory, out rows)` over all blocks, in parallel; `width` numbers of `out` a point.
+    fn each_block(&self, x: &[f64], t: f32, out: &mut [f64], width: usize, work: impl Fn(usize, &[f32], &[f32], &mut Extra, &mut [f64]) + Sync) {
+        let d = self.dim();
+        out.par_chunks_mut(CHUNK * width).zip(x.par_chunks(CHUNK * d)).for_each_init(
+            || Extra::new(&self.network),
+            |extra, (out, x)| {
+                for (out, x) in out.chunks_mut(BLOCK * width).zip(x.chunks(BLOCK * d)) {
+                    let n = x.len() / d;
+                    self.scaling.to_solver(x, &mut extra.rows[..n * d]);
+                    to_lanes(&extra.rows[..n * d], d, &mut extra.x);
+                    extra.x[d * BLOCK..].fill(t);
+                    let Extra {
+                        x,
+                        u,
+                        gradient,
+                        tape,
+                        work: memory,
+                        ..
+                    } = extra;
+                    self.network.forward(x, tape, memory, u);
+                    self.network.reverse(tape, memory, gradient);
+                    let (u, gradient) = (extra.u, std::mem::take(&mut extra.gradient));
+                    work(n, &u, &gradient, extra, out);
+                    extra.gradient = gradient;
+                }
+            },
+        );
+    }
+
+    /// Writes the model file, atomically: a temporary file beside it, flushed to disk, then renamed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes().map_err(|message| Error::Io {
+            path: path.into(),
+            message,
+        })?;
+        write_atomically(path, &bytes)
+    }
+
+    fn to_bytes(&self) -> std::result::Result<Vec<u8>, String> {
+        let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (name, offset, shape) in self.network.shape().tensors() {
+            let n: usize = shape.iter().product();
+            tensors.push((name, Dtype::F32, shape, le_f32(&self.network.theta()[offset..offset + n])));
+        }
+        tensors.push(("scaling.shift".into(), Dtype::F64, vec![self.dim()], le_f64(&self.scaling.shift)));
+        tensors.push(("scaling.scale".into(), Dtype::F64, vec![1], le_f64(&[self.scaling.scale])));
+        let text = serde_json::to_string(&self.info).map_err(|e| e.to_string())?;
+        to_safetensors(&tensors, text)
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with what is wrong: not a safetensors file, cut short, written by something else or by a newer version, tensors missing or of other shapes.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
+        let bad = |message: String| Error::Io {
+            path: path.into(),
+            message,
+        };
+        let (file, text) = open_safetensors(&bytes).map_err(bad)?;
+        let info: ModelInfo = parse_info(&text, "model", FORMAT_VERSION).map_err(bad)?;
+        let layers = info
+            .config
+            .layers()
+            .map_err(|e| bad(format!("the settings in this file make no network: {e}")))?;
+        let shape = Shape { dim: info.dim, layers };
+        let mut theta = vec![0.0f32; shape.parameters()];
+        for (name, offset, dims) in shape.tensors() {
+            let values = read_f32(&file, &name, &dims).map_err(bad)?;
+            theta[offset..offset + values.len()].copy_from_slice(&values);
+        }
+        if let Some(i) = theta.iter().position(|x| !x.is_finite()) {
+            return Err(bad(format!("parameter {i} is {}; the file is damaged", theta[i])));
+        }
+        let scaling = Scaling {
+            shift: read_f64(&file, "scaling.shift", &[info.dim]).map_err(bad)?,
+            scale: read_f64(&file, "scaling.scale", &[1]).map_err(bad)?[0],
+        };
+        if !(scaling.scale > 0.0 && scaling.scale.is_finite() && scaling.shift.iter().all(|x| x.is_finite())) {
+            return Err(bad("the scaling is not finite and positive; the file is damaged".into()));
+        }
+        CharacteristicMap::new(info, scaling, &theta).map_err(|e| bad(e.to_string()))
+    }
+}
+
+/// Memory of one worker.
+struct Extra {
+    x: Vec<f32>,
+    u: [f32; BLOCK],
+    gradient: Vec<f32>,
+    v: Vec<f32>,
+    rows: Vec<f32>,
+    columns: Columns,
+    tape: <Network<f32> as Potential<f32>>::Tape,
+    work: <Network<f32> as Potential<f32>>::Workspace,
+}
+
+impl Extra {
+    fn new(network: &Network<f32>) -> Self {
+        let d = network.dim();
+        let block = || vec![0.0; (d + 1) * BLOCK];
+        Extra {
+            x: block(),
+            u: [0.0; BLOCK],
+            gradient: block(),
+            v: block(),
+            rows: block(),
+            columns: Columns::new(d),
+            tape: network.tape(),
+            work: network.workspace(),
+        }
+    }
+}
+
+fn check_time(t: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&t) {
+        Ok(())
+    } else {
+        Err(Error::Problem(format!(
+            "time {t} is outside [0, 1]: 0 is the source, 1 the target"
+        )))
+    }
+}
+
+impl ForwardMap for CharacteristicMap {
+    fn dim(&self) -> usize {
+        self.info.dim
+    }
+    fn forward(&self, x: &[f64]) -> Result<Vec<f64>> {
+        self.forward_at(x, 1.0)
+    }
+}
+
+impl BackwardMap for CharacteristicMap {
+    fn dim(&self) -> usize {
+        self.info.dim
+    }
+    fn backward(&self, y: &[f64]) -> Result<Vec<f64>> {
+        self.backward_at(y, 0.0)
+    }
+}
+
+pub(crate) fn io(path: &Path, e: &std::io::Error) -> Error {
+    Error::Io {
+        path: path.into(),
+        message: e.to_string(),
+    }
+}
+
+/// Writes a file so that at any moment either the old or the new content is there, whole.
+///
+/// # Errors
+/// [`Error::Io`]; the temporary file is removed.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        // The rename is on disk only once the folder is.
+        if let Some(folder) = path.parent()
+            && let Ok(folder) = std::fs::File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    };
+    write().map_err(|e| {
+        let _ = std::fs::remove_file(&temporary);
+        io(path, &e)
+    })
+}
+
+pub(crate) fn le_f32(x: &[f32]) -> Vec<u8> {
+    x.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+pub(crate) fn le_f64(x: &[f64]) -> Vec<u8> {
+    x.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// One JSON text as the only metadata entry: a map of several would be written in random order, and equal models must be equal files.
+pub(crate) fn to_safetensors(tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)], text: String) -> std::result::Result<Vec<u8>, String> {
+    let views: std::result::Result<Vec<(String, TensorView<'_>)>, String> = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes)
+                .map(|view| (name.clone(), view))
+                .map_err(|e| e.to_string())
+        })
+        .collect();
+    let metadata = HashMap::from([(METADATA_KEY.to_string(), text)]);
+    safetensors::serialize(views?, Some(metadata)).map_err(|e| e.to_string())
+}
+
+pub(crate) fn open_safetensors(bytes: &[u8]) -> std::result::Result<(SafeTensors<'_>, String), String> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| format!("this is no whole safetensors file ({e}); it is cut short, damaged, or something else"))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(METADATA_KEY))
+        .cloned()
+        .ok_or("this safetensors file was not written by charflow")?;
+    Ok((file, text))
+}
+
+/// Checks kind and version before the rest of the text is asked to fit this version's structure.
+pub(crate) fn parse_info<I: for<'a> Deserialize<'a>>(text: &str, kind: &str, newest: u32) -> std::result::Result<I, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        kind: String,
+        format: u32,
+        charflow: String,
+    }
+    let head: Head = serde_json::from_str(text).map_err(|e| format!("its description cannot be read ({e}); the file is damaged"))?;
+    if head.kind != kind {
+        return Err(format!("this is a charflow {}, not a {kind}", head.kind));
+    }
+    if head.format > newest {
+        return Err(format!(
+            "written by charflow {} in format {}; this is charflow {}, which reads formats up to {newest}: use a newer charflow",
+            head.charflow,
+            head.format,
+            env!("CARGO_PKG_VERSION"),
+        ));
+    }
+    serde_json::from_str(text).map_err(|e| format!("its description does not fit ({e}); the file is damaged or from another version"))
+}
+
+fn tensor_bytes<'a>(file: &'a SafeTensors<'_>, name: &str, dtype: Dtype, shape: &[usize]) -> std::result::Result<&'a [u8], String> {
+    let view = file.tensor(name).map_err(|_| format!("the tensor \"{name}\" is missing"))?;
+    if view.dtype() != dtype || view.shape() != shape {
+        return Err(format!(
+            "the tensor \"{name}\" is {:?} {:?}, expected {dtype:?} {shape:?}",
+            view.dtype(),
+            view.shape()
+        ));
+    }
+    Ok(view.data())
+}
+
+pub(crate) fn read_f32(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> std::result::Result<Vec<f32>, String> {
+    let bytes = tensor_bytes(file, name, Dtype::F32, shape)?;
+    Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+}
+
+pub(crate) fn read_f64(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> std::result::Result<Vec<f64>, String> {
+    let bytes = tensor_bytes(file, name, Dtype::F64, shape)?;
+    Ok(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+}

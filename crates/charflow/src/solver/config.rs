@@ -1,0 +1,581 @@
+//! Settings of a solve: plain values, a default beside each, stored with the run.
+
+use crate::cost;
+use crate::error::{Error, Result};
+use crate::potential::{Family, Layer};
+use charflow_kernels::activation::Activation;
+use serde::{Deserialize, Serialize};
+
+/// All settings. Written out in full as `config.toml` in the run directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The preset these settings began from: `auto`, `paper-2d`, `paper-gaussian`.
+    pub preset: String,
+    /// Transport cost, as [`cost::parse`] reads it.
+    pub cost: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Optimisation steps.
+    pub steps: u64,
+    /// Seconds after which the solve stops with what it has; 0 for no limit.
+    pub time_limit: f64,
+    /// Worker threads; 0 for all cores. Does not change results.
+    pub threads: usize,
+    /// The network.
+    pub network: NetworkConfig,
+    /// Points per step.
+    pub batch: BatchConfig,
+    /// Factors of the losses \[14\].
+    pub loss: LossConfig,
+    /// Where the Hamilton-Jacobi losses are asked to hold.
+    pub collocation: CollocationConfig,
+    /// The optimiser.
+    pub optimiser: OptimiserConfig,
+    /// Points kept back.
+    pub held_out: HeldOutConfig,
+    /// What happens when numbers stop being finite.
+    pub guard: GuardConfig,
+}
+
+/// The network `u_theta(x, t)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// `mlp`, `resnet` or `dense`.
+    pub kind: String,
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// `softplus`, `tanh` or `celu`.
+    pub activation: String,
+    /// Sharpness of the softplus; others ignore it.
+    pub beta: f64,
+}
+
+/// Points per step; a side with fewer points uses them all at every step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// Source samples.
+    pub source: usize,
+    /// Target samples.
+    pub target: usize,
+    /// Collocation points.
+    pub collocation: usize,
+}
+
+/// Factors of the losses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// Implicit Hamilton-Jacobi loss \[13\].
+    pub hj: f64,
+    /// Its terminal-anchored twin (B.4).
+    pub hj_terminal: f64,
+    /// Squared residual of the equation (HJ-PINN).
+    pub pde: f64,
+    /// Energy distances, forward and backward \[53\].
+    pub energy: f64,
+}
+
+/// Where collocation points are drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollocationConfig {
+    /// Share drawn on characteristics of the current potential, from source and target points in equal parts; the rest is drawn uniformly in the
+    /// samples' bounding box, as in the paper.
+    pub characteristics: f64,
+}
+
+/// Adam with warm-up, cosine decay, clipping, and averaged weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimiserConfig {
+    /// Largest learning rate.
+    pub rate: f64,
+    /// Share of the steps over which the rate grows from zero.
+    pub warm_up: f64,
+    /// Rate at the last step, as a share of `rate`; the way there is half a cosine.
+    pub final_rate: f64,
+    /// Decay of Adam's first moment.
+    pub beta1: f64,
+    /// Decay of Adam's second moment.
+    pub beta2: f64,
+    /// Adam's epsilon.
+    pub epsilon: f64,
+    /// Largest norm of the gradient; 0 for no clipping.
+    pub clip: f64,
+    /// Decay of the averaged weights, which are what is evaluated and kept; 0 keeps the plain ones.
+    pub ema: f64,
+}
+
+/// Points the solver never learns from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeldOutConfig {
+    /// Share of each side held out, 0 to 0.5.
+    pub fraction: f64,
+    /// At most so many points of each side are held out.
+    pub most: usize,
+    /// Evaluations over the whole solve.
+    pub evaluations: u64,
+    /// `best`: keep the model with the least held-out objective (the latest among equals within noise); `last`: keep the last.
+    pub choose: String,
+}
+
+/// What happens when a loss, gradient or parameter is not finite: back to the last good state, with a smaller rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardConfig {
+    /// How often, at most.
+    pub retries: u32,
+    /// Factor on the rate each time.
+    pub shrink: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            preset: "auto".into(),
+            cost: "quadratic".into(),
+            seed: 0,
+            steps: 6000,
+            time_limit: 0.0,
+            threads: 0,
+            network: NetworkConfig::default(),
+            batch: BatchConfig::default(),
+            loss: LossConfig::default(),
+            collocation: CollocationConfig::default(),
+            optimiser: OptimiserConfig::default(),
+            held_out: HeldOutConfig::default(),
+            guard: GuardConfig::default(),
+        }
+    }
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        NetworkConfig {
+            kind: "mlp".into(),
+            hidden: vec![64; 4],
+            activation: "softplus".into(),
+            beta: 5.0,
+        }
+    }
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        BatchConfig {
+            source: 750,
+            target: 750,
+            collocation: 1000,
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig {
+            hj: 1.0,
+            hj_terminal: 0.0,
+            pde: 0.0,
+            energy: 1.0,
+        }
+    }
+}
+
+impl Default for CollocationConfig {
+    fn default() -> Self {
+        CollocationConfig { characteristics: 0.5 }
+    }
+}
+
+impl Default for OptimiserConfig {
+    fn default() -> Self {
+        OptimiserConfig {
+            rate: 2e-3,
+            warm_up: 0.02,
+            final_rate: 0.01,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            clip: 10.0,
+            ema: 0.995,
+        }
+    }
+}
+
+impl Default for HeldOutConfig {
+    fn default() -> Self {
+        HeldOutConfig {
+            fraction: 0.1,
+            most: 2000,
+            evaluations: 50,
+            choose: "best".into(),
+        }
+    }
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        GuardConfig {
+            retries: 5,
+            shrink: 0.3,
+        }
+    }
+}
+
+/// The presets: name and what each is for.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("auto", "settings from the number of points and their dimension"),
+    ("paper-2d", "the paper's two-dimensional experiments: MLP of 4 x 64, 1000 collocation points, 750 samples each way"),
+    ("paper-gaussian", "the paper's Gaussian experiments: dense network, both losses, no help from the closed form"),
+];
+
+impl Config {
+    /// The settings of a preset for `n` source and `m` target points in `d` dimensions.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the field `preset`, with the list.
+    pub fn preset(name: &str, n: usize, m: usize, d: usize) -> Result<Config> {
+        let mut config = Config {
+            preset: name.into(),
+            ..Config::default()
+        };
+        match name {
+            "paper-2d" => {
+                config.collocation.characteristics = 0.0;
+                config.steps = 10_000;
+            }
+            "paper-gaussian" => gaussian(&mut config, d),
+            "auto" => auto(&mut config, n, m, d),
+            other => {
+                let names: Vec<&str> = PRESETS.iter().map(|p| p.0).collect();
+                return Err(Error::config(
+                    "preset",
+                    format!("there is no preset \"{other}\"; the presets are {}", names.join(", ")),
+                ));
+            }
+        }
+        Ok(config)
+    }
+
+    /// Settings from TOML; what is left out keeps the value in `self`.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the field or the line.
+    pub fn merged(&self, toml_text: &str) -> Result<Config> {
+        let new: toml::Table = toml_text.parse().map_err(|e: toml::de::Error| toml_error(&e))?;
+        let mut all = toml::Table::try_from(self).map_err(|e| Error::config("config", e.to_string()))?;
+        overlay(&mut all, new, "")?;
+        all.try_into().map_err(|e: toml::de::Error| toml_error(&e))
+    }
+
+    /// Settings from TOML, defaults for what is left out.
+    ///
+    /// # Errors
+    /// As for [`Config::merged`].
+    pub fn from_toml(text: &str) -> Result<Config> {
+        Config::default().merged(text)
+    }
+
+    /// All settings as TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Sets one field by its dotted name, e.g. `optimiser.rate` to `1e-3`, `network.hidden` to `[64, 64]`, `cost` to `quadratic`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a field that does not exist (with those that do) or a value of the wrong kind.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let value = value.trim();
+        // A bare word is a string; anything else is TOML.
+        let parsed: toml::Value = match format!("v = {value}").parse::<toml::Table>() {
+            Ok(mut table) => table.remove("v").unwrap_or_else(|| value.into()),
+            Err(_) => value.into(),
+        };
+        let mut table = toml::Table::new();
+        let parts: Vec<&str> = key.trim().split('.').collect();
+        let mut at = &mut table;
+        for part in &parts[..parts.len() - 1] {
+            at = match at.entry(*part).or_insert_with(|| toml::Value::Table(toml::Table::new())) {
+                toml::Value::Table(inner) => inner,
+                _ => return Err(Error::config(key, "expected a dotted name such as `optimiser.rate`")),
+            };
+        }
+        at.insert(parts[parts.len() - 1].to_string(), parsed);
+        let mut all = toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
+        overlay(&mut all, table, "")?;
+        *self = all.try_into().map_err(|e: toml::de::Error| Error::config(key, e.message().to_string()))?;
+        Ok(())
+    }
+
+    /// Looks at everything once: names the field that makes no sense, what was expected and what was found.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn check(&self) -> Result<()> {
+        let number = |field: &str, x: f64, ok: bool, expected: &str| {
+            if ok && x.is_finite() {
+                Ok(())
+            } else {
+                Err(Error::config(field, format!("expected {expected}, found {x}")))
+            }
+        };
+        if !PRESETS.iter().any(|p| p.0 == self.preset) {
+            Config::preset(&self.preset, 2, 2, 1)?;
+        }
+        cost::parse(&self.cost)?;
+        self.layers()?;
+        if self.steps == 0 {
+            return Err(Error::config("steps", "expected at least 1, found 0"));
+        }
+        if self.threads > 1024 {
+            return Err(Error::config("threads", format!("expected at most 1024, found {}", self.threads)));
+        }
+        number("time_limit", self.time_limit, self.time_limit >= 0.0, "seconds, 0 for no limit")?;
+        for (field, n) in [("batch.source", self.batch.source), ("batch.target", self.batch.target)] {
+            if n < 2 {
+                return Err(Error::config(field, format!("expected at least 2 points, found {n}")));
+            }
+        }
+        for (field, n) in [
+            ("batch.source", self.batch.source),
+            ("batch.target", self.batch.target),
+            ("batch.collocation", self.batch.collocation),
+            ("held_out.most", self.held_out.most),
+        ] {
+            if n > 1_000_000 {
+                return Err(Error::config(field, format!("expected at most 1000000 points, found {n}")));
+            }
+        }
+        let loss = &self.loss;
+        for (field, x) in [
+            ("loss.hj", loss.hj),
+            ("loss.hj_terminal", loss.hj_terminal),
+            ("loss.pde", loss.pde),
+            ("loss.energy", loss.energy),
+        ] {
+            number(field, x, x >= 0.0, "a number at least 0")?;
+        }
+        if loss.hj + loss.hj_terminal + loss.pde + loss.energy == 0.0 {
+            return Err(Error::config("loss", "all factors are 0: nothing would be learned"));
+        }
+        if loss.hj + loss.hj_terminal + loss.pde > 0.0 && self.batch.collocation == 0 {
+            return Err(Error::config(
+                "batch.collocation",
+                "expected at least 1 point, since a Hamilton-Jacobi loss is on; found 0",
+            ));
+        }
+        let share = |field: &str, x: f64| number(field, x, (0.0..=1.0).contains(&x), "a number from 0 to 1");
+        let below_one = |field: &str, x: f64| number(field, x, (0.0..1.0).contains(&x), "a number from 0 to below 1");
+        share("collocation.characteristics", self.collocation.characteristics)?;
+        let o = &self.optimiser;
+        number("optimiser.rate", o.rate, o.rate > 0.0, "a number above 0")?;
+        share("optimiser.warm_up", o.warm_up)?;
+        share("optimiser.final_rate", o.final_rate)?;
+        below_one("optimiser.beta1", o.beta1)?;
+        below_one("optimiser.beta2", o.beta2)?;
+        number("optimiser.epsilon", o.epsilon, o.epsilon > 0.0, "a number above 0")?;
+        number("optimiser.clip", o.clip, o.clip >= 0.0, "a number at least 0")?;
+        below_one("optimiser.ema", o.ema)?;
+        let h = &self.held_out;
+        number("held_out.fraction", h.fraction, (0.0..=0.5).contains(&h.fraction), "a number from 0 to 0.5")?;
+        if h.evaluations == 0 {
+            return Err(Error::config("held_out.evaluations", "expected at least 1, found 0"));
+        }
+        if !["best", "last"].contains(&h.choose.as_str()) {
+            return Err(Error::config(
+                "held_out.choose",
+                format!("expected `best` or `last`, found \"{}\"", h.choose),
+            ));
+        }
+        number("guard.shrink", self.guard.shrink, self.guard.shrink > 0.0 && self.guard.shrink <= 1.0, "a number above 0, at most 1")
+    }
+
+    /// The layers of the network.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn layers(&self) -> Result<Vec<Layer>> {
+        let n = &self.network;
+        let activation = match n.activation.as_str() {
+            "softplus" => {
+                if !(n.beta > 0.0 && n.beta.is_finite()) {
+                    return Err(Error::config("network.beta", format!("expected a number above 0, found {}", n.beta)));
+                }
+                Activation::Softplus { beta: n.beta }
+            }
+            "tanh" => Activation::Tanh,
+            "celu" => Activation::Celu,
+            other => {
+                return Err(Error::config(
+                    "network.activation",
+                    format!("there is no activation \"{other}\"; the activations are `softplus`, `tanh`, `celu`"),
+                ));
+            }
+        };
+        Family::parse(&n.kind)?.layers(&n.hidden, activation)
+    }
+}
+
+/// The paper's Gaussian experiments (6.1.2, B.2).
+fn gaussian(config: &mut Config, d: usize) {
+    let wide = (2 * d).max(64);
+    config.network = NetworkConfig {
+        kind: "dense".into(),
+        hidden: vec![wide, wide, d.max(32)],
+        activation: "softplus".into(),
+        beta: 1.0,
+    };
+    config.batch = BatchConfig {
+        source: 2000,
+        target: 2000,
+        collocation: 1000,
+    };
+    config.collocation.characteristics = 1.0;
+    config.steps = 20_000;
+}
+
+/// Settings from the data's shape alone.
+fn auto(config: &mut Config, n: usize, m: usize, d: usize) {
+    let points = n.min(m);
+    if d > 4 {
+        let wide = (2 * d).clamp(64, 256);
+        config.network = NetworkConfig {
+            kind: "dense".into(),
+            hidden: vec![wide, wide, (d).clamp(32, 128)],
+            activation: "softplus".into(),
+            beta: 1.0,
+        };
+    }
+    config.collocation.characteristics = if d > 4 { 1.0 } else { 0.5 };
+    let batch = points.clamp(2, if d > 4 { 1500 } else { 1000 });
+    config.batch = BatchConfig {
+        source: batch.max(64),
+        target: batch.max(64),
+        collocation: 1000,
+    };
+    config.steps = if d > 4 { 8_000 } else { 10_000 };
+}
+
+fn toml_error(e: &toml::de::Error) -> Error {
+    Error::config("config", e.message().to_string())
+}
+
+/// Puts the values of `new` over those of `old`; a name that `old` does not have is an error that lists what there is.
+fn overlay(old: &mut toml::Table, new: toml::Table, path: &str) -> Result<()> {
+    for (key, value) in new {
+        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let known = old.keys().cloned().collect::<Vec<_>>().join(", ");
+        let Some(place) = old.get_mut(&key) else {
+            return Err(Error::config(name, format!("there is no such setting; there are {known}")));
+        };
+        match (place, value) {
+            (toml::Value::Table(old), toml::Value::Table(new)) => overlay(old, new, &name)?,
+            (toml::Value::Table(_), _) => {
+                return Err(Error::config(&name, format!("this is a group of settings; set one of them, e.g. {name}.…")));
+            }
+            (place, value) => {
+                // A whole number will do where a real one is asked for.
+                let value = match (&*place, value) {
+                    (toml::Value::Float(_), toml::Value::Integer(i)) => toml::Value::Float(i as f64),
+                    (_, value) => value,
+                };
+                if place.type_str() != value.type_str() {
+                    return Err(Error::config(
+                        &name,
+                        format!("expected {} such as {place}, found {} {value}", kind(place), kind(&value)),
+                    ));
+                }
+                *place = value;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn kind(value: &toml::Value) -> &'static str {
+    match value {
+        toml::Value::String(_) => "a word",
+        toml::Value::Integer(_) => "a whole number",
+        toml::Value::Float(_) => "a number",
+        toml::Value::Boolean(_) => "true or false",
+        toml::Value::Array(_) => "a list",
+        toml::Value::Datetime(_) => "a date",
+        toml::Value::Table(_) => "a group",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_pass_their_own_check_and_survive_toml() {
+        for (name, _) in PRESETS {
+            for (n, d) in [(2, 1), (50, 2), (100_000, 64), (10, 700)] {
+                let config = Config::preset(name, n, n, d).unwrap();
+                config.check().unwrap();
+                assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
+            }
+        }
+        assert!(Config::preset("best", 1, 1, 1).unwrap_err().to_string().contains("paper-2d"));
+    }
+
+    #[test]
+    fn fields_are_set_by_dotted_name() {
+        let mut c = Config::default();
+        c.set("optimiser.rate", "1e-4").unwrap();
+        c.set("network.hidden", "[8, 9]").unwrap();
+        c.set("network.kind", "dense").unwrap();
+        c.set("loss.hj", "2").unwrap();
+        c.set("seed", "7").unwrap();
+        assert_eq!(c.optimiser.rate, 1e-4);
+        assert_eq!(c.network.hidden, [8, 9]);
+        assert_eq!(c.loss.hj, 2.0);
+        assert_eq!(c.seed, 7);
+        c.check().unwrap();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let message = |key: &str, value: &str| {
+            let mut c = Config::default();
+            match c.set(key, value) {
+                Err(e) => e.to_string(),
+                Ok(()) => c.check().unwrap_err().to_string(),
+            }
+        };
+        for (key, value, part) in [
+            ("optimiser.rat", "1", "rate"),
+            ("optimizer.rate", "1", "optimiser"),
+            ("optimiser.rate", "-1", "above 0"),
+            ("optimiser.rate", "fast", "expected a number"),
+            ("optimiser", "3", "group"),
+            ("network.kind", "cnn", "resnet"),
+            ("network.hidden", "[]", "at least one"),
+            ("network.hidden", "64", "list"),
+            ("network.activation", "relu", "softplus"),
+            ("network.beta", "0", "above 0"),
+            ("held_out.fraction", "0.9", "0 to 0.5"),
+            ("held_out.choose", "worst", "last"),
+            ("steps", "0", "at least 1"),
+            ("steps", "-5", "steps"),
+            ("batch.source", "1", "at least 2"),
+            ("cost", "cubic", "quadratic"),
+            ("loss.energy", "nan", "at least 0"),
+            ("", "1", "no such setting"),
+        ] {
+            let text = message(key, value);
+            assert!(text.contains(part), "{key}={value}: {text}");
+        }
+        let mut c = Config::default();
+        c.set("network.kind", "resnet").unwrap();
+        c.set("network.hidden", "[8, 9]").unwrap();
+        assert!(c.check().unwrap_err().to_string().contains("equal"));
+    }
+}

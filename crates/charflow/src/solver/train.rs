@@ -1,0 +1,690 @@
+//! The loop: draw, evaluate, step; look at the held-out points now and then; keep the best.
+
+use super::checkpoint::{Checkpoint, Weights};
+use super::config::Config;
+use super::observer::{Observer, Progress};
+use super::report::{HistoryRow, Outcome, Report, Solution};
+use crate::cost::{self, Cost};
+use crate::error::{Error, Result};
+use crate::loss::energy_distance::spread;
+use crate::loss::{Batch, Group, LossWeights, Objective, Values};
+use crate::model::{CharacteristicMap, FORMAT_VERSION, ModelInfo};
+use crate::potential::network::initial_parameters;
+use crate::potential::{Isa, Network, Potential, Shape};
+use crate::problem::{Pairing, Problem, Split};
+use crate::samples::{Samples, Scaling};
+use charflow_kernels::distance::Cloud;
+use charflow_kernels::lanes::{AdamStep, adam};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::time::Instant;
+
+/// Rows written to the history over a solve, at least.
+const HISTORY_ROWS: u64 = 200;
+
+/// The solver of the paper: neural characteristic flows.
+#[derive(Clone, Debug)]
+pub struct NcfSolver {
+    config: Config,
+}
+
+impl NcfSolver {
+    /// A solver with the given settings.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        NcfSolver { config }
+    }
+
+    /// Solves the problem from the beginning.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that make no sense, [`Error::Numerical`] if the very first losses are not finite, and what the observer returns.
+    pub fn solve(&self, problem: Problem, observer: &mut dyn Observer) -> Result<Solution> {
+        self.run(problem, None, observer)
+    }
+
+    /// Goes on from a checkpoint of the same problem.
+    ///
+    /// Steps, time limit and threads may differ from the checkpoint's settings; with more steps than before the schedule of the learning rate is the new one.
+    ///
+    /// # Errors
+    /// As for [`NcfSolver::solve`], and [`Error::Config`] if the checkpoint does not fit the settings or the data.
+    pub fn resume(&self, problem: Problem, checkpoint: Checkpoint, observer: &mut dyn Observer) -> Result<Solution> {
+        self.run(problem, Some(checkpoint), observer)
+    }
+
+    fn run(&self, mut problem: Problem, from: Option<Checkpoint>, observer: &mut dyn Observer) -> Result<Solution> {
+        self.config.check()?;
+        let cost = cost::parse(&self.config.cost)?;
+        let splits = split(&problem, &self.config)?;
+        let scaling = match &from {
+            Some(checkpoint) => {
+                if checkpoint.scaling.dim() != problem.dim() {
+                    return Err(Error::config(
+                        "resume",
+                        format!("the checkpoint is of {} dimensions, the data have {}", checkpoint.scaling.dim(), problem.dim()),
+                    ));
+                }
+                problem.normalise_with(checkpoint.scaling.clone());
+                checkpoint.scaling.clone()
+            }
+            None => problem.normalise(),
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.config.threads)
+            .build()
+            .map_err(|e| Error::config("threads", e.to_string()))?;
+        let inner = cost.rescaled(scaling.scale);
+        pool.install(|| Training::new(&self.config, &problem, splits, scaling, inner.as_ref(), from)?.train(observer))
+    }
+}
+
+/// The held-out share, cut so that at most `held_out.most` points of the larger side are taken.
+fn split(problem: &Problem, config: &Config) -> Result<(Split, Split)> {
+    let largest = problem.source().len().max(problem.target().len()) as f64;
+    let fraction = config.held_out.fraction.min(config.held_out.most as f64 / largest);
+    problem.split(config.seed, fraction)
+}
+
+/// Draws points of one side, class by class.
+struct Drawer {
+    /// For each class: its rows that may be drawn.
+    classes: Vec<Vec<u32>>,
+    /// Points to draw of each class.
+    counts: Vec<usize>,
+    /// For each class, if weighted: running sums of weights.
+    cumulative: Option<Vec<Vec<f64>>>,
+}
+
+impl Drawer {
+    fn new(samples: &Samples, classes: Vec<Vec<u32>>, batch: usize) -> Self {
+        // Rows of weight zero are never drawn.
+        let classes: Vec<Vec<u32>> = match samples.weights() {
+            Some(w) => classes
+                .into_iter()
+                .map(|rows| rows.into_iter().filter(|&i| w[i as usize] > 0.0).collect())
+                .collect(),
+            None => classes,
+        };
+        let total: usize = classes.iter().map(Vec::len).sum();
+        let counts = classes
+            .iter()
+            .map(|rows| {
+                let share = batch as f64 * rows.len() as f64 / total.max(1) as f64;
+                (share.round() as usize).max(2).min(rows.len())
+            })
+            .collect();
+        let cumulative = samples.weights().map(|w| {
+            classes
+                .iter()
+                .map(|rows| {
+                    let mut sum = 0.0;
+                    rows.iter()
+                        .map(|&i| {
+                            sum += w[i as usize];
+                            sum
+                        })
+                        .collect()
+                })
+                .collect()
+        });
+        Drawer {
+            classes,
+            counts,
+            cumulative,
+        }
+    }
+
+    /// Appends the drawn points and weights; returns the range of each class.
+    ///
+    /// A class drawn whole keeps its weights. Otherwise a weighted class is drawn with replacement, in proportion to weight, and the draws count alike; an
+    /// unweighted one without replacement.
+    fn draw(&self, samples: &Samples, rng: &mut ChaCha8Rng, points: &mut Vec<f32>, weights: &mut Vec<f32>) -> Vec<std::ops::Range<usize>> {
+        let d = samples.dim();
+        points.clear();
+        weights.clear();
+        let mut ranges = Vec::with_capacity(self.classes.len());
+        let mut at = 0;
+        for (k, rows) in self.classes.iter().enumerate() {
+            let n = self.counts[k];
+            let mut put = |i: u32, w: f64| {
+                let i = i as usize * d;
+                points.extend_from_slice(&samples.values()[i..i + d]);
+                weights.push(w as f32);
+            };
+            let each = 1.0 / n as f64;
+            match &self.cumulative {
+                None if n == rows.len() => rows.iter().for_each(|&i| put(i, each)),
+                None => rand::seq::index::sample(rng, rows.len(), n).iter().for_each(|i| put(rows[i], each)),
+                Some(sums) => {
+                    let sums = &sums[k];
+                    let total = sums[sums.len() - 1];
+                    if n == rows.len() {
+                        let mut before = 0.0;
+                        for (&i, &sum) in rows.iter().zip(sums) {
+                            put(i, (sum - before) / total);
+                            before = sum;
+                        }
+                    } else {
+                        for _ in 0..n {
+                            let u = rng.random_range(0.0..total);
+                            put(rows[sums.partition_point(|&s| s <= u).min(rows.len() - 1)], each);
+                        }
+                    }
+                }
+            }
+            ranges.push(at..at + n);
+            at += n;
+        }
+        ranges
+    }
+}
+
+/// The rows of each class among `rows` (ascending); one class if there are no labels.
+fn by_class(pairing: &Pairing, side: usize, rows: &[u32]) -> Vec<Vec<u32>> {
+    match pairing {
+        Pairing::Whole => vec![rows.to_vec()],
+        Pairing::ByClass { source, target, .. } => [source, target][side]
+            .iter()
+            .map(|class| class.iter().copied().filter(|i| rows.binary_search(i).is_ok()).collect())
+            .collect(),
+    }
+}
+
+struct Training<'a> {
+    config: &'a Config,
+    problem: &'a Problem,
+    splits: (Split, Split),
+    cost: &'a dyn Cost,
+    network: Network<f32>,
+    objective: Objective<Network<f32>, f32>,
+    judge: Option<Judge>,
+    drawers: [Drawer; 2],
+    /// Corners of the samples' bounding box, `[d]` each.
+    box_low: Vec<f32>,
+    box_high: Vec<f32>,
+    state: Checkpoint,
+    gradient: Vec<f32>,
+    batch: Batch<f32>,
+    started: Instant,
+    seconds_before: f64,
+    notes: Vec<String>,
+}
+
+/// Looks at the held-out points with the averaged weights.
+struct Judge {
+    batch: Batch<f32>,
+    network: Network<f32>,
+    objective: Objective<Network<f32>, f32>,
+    /// Scores closer than this are equal: a tenth of the statistic's own scale of noise.
+    tolerance: f64,
+}
+
+impl<'a> Training<'a> {
+    fn new(
+        config: &'a Config,
+        problem: &'a Problem,
+        splits: (Split, Split),
+        scaling: Scaling,
+        cost: &'a dyn Cost,
+        from: Option<Checkpoint>,
+    ) -> Result<Self> {
+        let d = problem.dim();
+        let shape = Shape {
+            dim: d,
+            layers: config.layers()?,
+        };
+        let isa = Isa::current();
+        let network = Network::<f32>::new(isa, shape.clone());
+        let weights = LossWeights {
+            hj: config.loss.hj,
+            hj_terminal: config.loss.hj_terminal,
+            pde: config.loss.pde,
+            energy: config.loss.energy,
+        };
+        let state = match from {
+            Some(checkpoint) => {
+                if checkpoint.now.theta.len() != network.parameters() {
+                    return Err(Error::config(
+                        "network",
+                        format!(
+                            "the checkpoint has {} parameters, these settings make {}",
+                            checkpoint.now.theta.len(),
+                            network.parameters()
+                        ),
+                    ));
+                }
+                checkpoint
+            }
+            None => {
+                let theta: Vec<f32> = initial_parameters(&shape, config.seed).iter().map(|&x| x as f32).collect();
+                let zero = vec![0.0; theta.len()];
+                let now = Weights {
+                    step: 0,
+                    m: zero.clone(),
+                    v: zero,
+                    ema: theta.clone(),
+                    theta,
+                };
+                Checkpoint {
+                    config: config.clone(),
+                    scaling,
+                    good: now.clone(),
+                    best: now.ema.clone(),
+                    now,
+                    best_step: 0,
+                    best_score: f64::INFINITY,
+                    rate_factor: 1.0,
+                    divergences: 0,
+                    seconds: 0.0,
+                    history: Vec::new(),
+                }
+            }
+        };
+        let side = |samples: &Samples, split: &Split, which: usize, batch: usize| {
+            Drawer::new(samples, by_class(problem.pairing(), which, &split.train), batch)
+        };
+        let drawers = [
+            side(problem.source(), &splits.0, 0, config.batch.source),
+            side(problem.target(), &splits.1, 1, config.batch.target),
+        ];
+        let (box_low, box_high) = bounding_box(problem);
+        let judge = Judge::new(problem, &splits, &network, weights);
+        Ok(Training {
+            objective: Objective::new(&network, weights),
+            gradient: vec![0.0; network.parameters()],
+            batch: Batch::default(),
+            started: Instant::now(),
+            seconds_before: state.seconds,
+            notes: problem.notes().to_vec(),
+            config,
+            problem,
+            splits,
+            cost,
+            network,
+            judge,
+            drawers,
+            box_low,
+            box_high,
+            state,
+        })
+    }
+
+    fn train(mut self, observer: &mut dyn Observer) -> Result<Solution> {
+        let steps = self.config.steps;
+        let begun = self.state.now.step;
+        let look_every = steps.div_ceil(self.config.held_out.evaluations).max(1);
+        let row_every = steps.div_ceil(HISTORY_ROWS).max(1);
+        let mut saved = Instant::now();
+        self.network.set_parameters(&self.state.now.theta);
+        let mut outcome = Outcome::StepLimit;
+        while self.state.now.step < steps {
+            let step = self.state.now.step + 1;
+            let look = step.is_multiple_of(look_every) || step == steps;
+            let row = look || step.is_multiple_of(row_every) || step == 1;
+            self.draw(step);
+            let values = self.objective.evaluate(&self.network, self.cost, &self.batch, Some(&mut self.gradient), row);
+            let norm = self.gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+            let rate = self.rate(step);
+            let mut broken = self.broken(&values, norm);
+            if broken.is_none() {
+                self.step(step, rate, norm);
+                self.network.set_parameters(&self.state.now.theta);
+            }
+            if broken.is_none() && row {
+                let judged = if look { self.judge.as_mut().map(|judge| judge.look(&self.state.now.ema, self.cost)) } else { None };
+                broken = judged.filter(|v| !v.total.is_finite()).map(|_| "the held-out objective".to_string());
+                if broken.is_none() {
+                    if self.state.now.theta.iter().all(|x| x.is_finite()) {
+                        self.record(step, rate, &values, judged, look);
+                    } else {
+                        broken = Some("a parameter".into());
+                    }
+                }
+            }
+            if let Some(quantity) = broken {
+                if !self.step_back(step, &quantity, observer)? {
+                    outcome = Outcome::Diverged;
+                    break;
+                }
+                continue;
+            }
+            let seconds = self.started.elapsed().as_secs_f64();
+            self.state.seconds = self.seconds_before + seconds;
+            observer.on_progress(&Progress {
+                step,
+                steps,
+                seconds,
+                rate: (step - begun.min(step)) as f64 / seconds.max(1e-9),
+                latest: self.state.history.last(),
+            });
+            if saved.elapsed().as_secs_f64() >= observer.checkpoint_seconds() {
+                observer.on_checkpoint(&self.state)?;
+                saved = Instant::now();
+            }
+            if self.config.time_limit > 0.0 && self.state.seconds >= self.config.time_limit && step < steps {
+                outcome = Outcome::TimeLimit;
+                break;
+            }
+            if observer.should_stop() {
+                if step < steps {
+                    outcome = Outcome::Interrupted;
+                }
+                break;
+            }
+        }
+        observer.on_checkpoint(&self.state)?;
+        self.finish(outcome, observer)
+    }
+
+    /// The learning rate: a linear warm-up, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
+    fn rate(&self, step: u64) -> f64 {
+        let o = &self.config.optimiser;
+        let mut done = (step - 1) as f64 / self.config.steps as f64;
+        if self.config.time_limit > 0.0 {
+            done = done.max(self.state.seconds / self.config.time_limit).min(1.0);
+        }
+        let warm = if o.warm_up > 0.0 {
+            (step as f64 / (o.warm_up * self.config.steps as f64)).min(1.0)
+        } else {
+            1.0
+        };
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        o.rate * self.state.rate_factor * warm * (o.final_rate + (1.0 - o.final_rate) * cosine)
+    }
+
+    fn step(&mut self, step: u64, rate: f64, norm: f64) {
+        let o = &self.config.optimiser;
+        let w = &mut self.state.now;
+        let k = step as i32;
+        let clip = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
+        // The average of few steps must not remember the random start.
+        let ema = o.ema.min(step as f64 / (step as f64 + 9.0));
+        adam(
+            AdamStep {
+                beta1: o.beta1 as f32,
+                beta2: o.beta2 as f32,
+                clip: clip as f32,
+                rate: (rate / (1.0 - o.beta1.powi(k))) as f32,
+                correction: (1.0 / (1.0 - o.beta2.powi(k))) as f32,
+                epsilon: o.epsilon as f32,
+                ema_decay: if o.ema == 0.0 { 0.0 } else { ema as f32 },
+            },
+            &self.gradient,
+            &mut w.theta,
+            &mut w.m,
+            &mut w.v,
+            &mut w.ema,
+        );
+        w.step = step;
+    }
+
+    /// Draws the samples and collocation points of a step; all randomness is (seed, step).
+    fn draw(&mut self, step: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(step);
+        let rng = &mut rng;
+        let batch = &mut self.batch;
+        let source = self.drawers[0].draw(self.problem.source(), rng, &mut batch.source, &mut batch.source_weights);
+        let target = self.drawers[1].draw(self.problem.target(), rng, &mut batch.target, &mut batch.target_weights);
+        batch.groups = source.into_iter().zip(target).map(|(source, target)| Group { source, target }).collect();
+        batch.points.clear();
+        batch.times.clear();
+        batch.from_source.clear();
+        batch.from_target.clear();
+        let loss = &self.config.loss;
+        if loss.hj + loss.hj_terminal + loss.pde == 0.0 {
+            return;
+        }
+        let d = self.problem.dim();
+        let k = self.config.batch.collocation;
+        let along = (k as f64 * self.config.collocation.characteristics).round() as usize;
+        let (n, m) = (batch.source.len() / d, batch.target.len() / d);
+        for i in 0..along {
+            if i % 2 == 0 {
+                batch.from_source.push((rng.random_range(0..n as u32), rng.random_range(0.0..1.0)));
+            } else {
+                batch.from_target.push((rng.random_range(0..m as u32), rng.random_range(0.0..1.0)));
+            }
+        }
+        for _ in along..k {
+            for j in 0..d {
+                let share: f32 = rng.random_range(0.0..1.0);
+                batch.points.push(self.box_low[j] + share * (self.box_high[j] - self.box_low[j]));
+            }
+            batch.times.push(rng.random_range(0.0..1.0));
+        }
+    }
+
+    /// What stopped being finite, if anything.
+    fn broken(&self, values: &Values, norm: f64) -> Option<String> {
+        [
+            ("the energy distance (forward)", values.ed_forward),
+            ("the energy distance (backward)", values.ed_backward),
+            ("the Hamilton-Jacobi loss", values.hj + values.hj_terminal + values.pde),
+            ("the gradient", norm),
+        ]
+        .into_iter()
+        .find(|(_, x)| !x.is_finite())
+        .map(|(name, _)| name.to_string())
+    }
+
+    /// Back to the last good state with a smaller rate; false if that was done too often.
+    fn step_back(&mut self, step: u64, quantity: &str, observer: &mut dyn Observer) -> Result<bool> {
+        let guard = &self.config.guard;
+        if self.state.divergences == 0 && self.state.good.step == 0 && step == 1 {
+            // Not the optimiser's doing: the start itself is not finite.
+            return Err(Error::Numerical {
+                step,
+                quantity: quantity.into(),
+            });
+        }
+        self.state.now = self.state.good.clone();
+        self.network.set_parameters(&self.state.now.theta);
+        if self.state.divergences >= guard.retries {
+            self.note(
+                format!("{quantity} stopped being finite at step {step}; {} attempts with smaller rates did not help", guard.retries),
+                observer,
+            );
+            return Ok(false);
+        }
+        self.state.divergences += 1;
+        self.state.rate_factor *= guard.shrink;
+        let good = self.state.good.step;
+        self.state.history.retain(|row| row.step <= good);
+        self.note(
+            format!(
+                "{quantity} stopped being finite at step {step}: back to step {good} with the rate times {:.3}",
+                self.state.rate_factor
+            ),
+            observer,
+        );
+        Ok(true)
+    }
+
+    fn note(&mut self, text: String, observer: &mut dyn Observer) {
+        observer.on_note(&text);
+        self.notes.push(text);
+    }
+
+    /// A row of the history; at a look also the good state and, perhaps, the best one.
+    fn record(&mut self, step: u64, rate: f64, values: &Values, judged: Option<Values>, look: bool) {
+        self.state.history.push(HistoryRow {
+            step,
+            seconds: self.seconds_before + self.started.elapsed().as_secs_f64(),
+            rate,
+            loss: values.total,
+            hj: values.hj,
+            hj_terminal: values.hj_terminal,
+            pde: values.pde,
+            ed_forward: values.ed_forward,
+            ed_backward: values.ed_backward,
+            held_out: judged.map(|v| v.total),
+            held_out_forward: judged.map(|v| v.ed_forward),
+            held_out_backward: judged.map(|v| v.ed_backward),
+        });
+        if !look {
+            return;
+        }
+        self.state.good = self.state.now.clone();
+        let choose_last = self.config.held_out.choose == "last";
+        let (score, tolerance) = match (judged, &self.judge) {
+            (Some(v), Some(judge)) if !choose_last => (v.total, judge.tolerance),
+            _ => (0.0, f64::INFINITY),
+        };
+        if score <= self.state.best_score + tolerance {
+            self.state.best.clone_from(&self.state.now.ema);
+            self.state.best_step = step;
+        }
+        self.state.best_score = self.state.best_score.min(score);
+    }
+
+    fn finish(mut self, outcome: Outcome, observer: &mut dyn Observer) -> Result<Solution> {
+        // A solve that ends between two looks: the last state gets its chance too.
+        let step = self.state.now.step;
+        if self.state.history.iter().rev().find(|r| r.held_out.is_some() || self.judge.is_none()).map(|r| r.step) != Some(step)
+            && step > 0
+            && outcome != Outcome::Diverged
+            && self.state.now.theta.iter().all(|x| x.is_finite())
+        {
+            match &mut self.judge {
+                Some(judge) => {
+                    let v = judge.look(&self.state.now.ema, self.cost);
+                    if v.total.is_finite() && v.total <= self.state.best_score + judge.tolerance {
+                        self.state.best.clone_from(&self.state.now.ema);
+                        self.state.best_step = step;
+                    }
+                }
+                None => {
+                    self.state.best.clone_from(&self.state.now.ema);
+                    self.state.best_step = step;
+                }
+            }
+        }
+        let judged = self.judge.is_some() && self.config.held_out.choose == "best";
+        let chosen_by = if judged {
+            "the least held-out objective, the latest among those equal within a tenth of its noise".to_string()
+        } else if self.config.held_out.choose == "best" {
+            "the last step: there were too few points to hold any out".to_string()
+        } else {
+            "the last step, as set by held_out.choose".to_string()
+        };
+        if self.judge.is_none() && self.config.held_out.fraction > 0.0 {
+            self.note("too few points to hold any out: the figures are of points the map was fitted to".into(), observer);
+        }
+        let classes = match self.problem.pairing() {
+            Pairing::Whole => vec![],
+            Pairing::ByClass { names, .. } => names.clone(),
+        };
+        let info = ModelInfo {
+            kind: "model".into(),
+            format: FORMAT_VERSION,
+            charflow: env!("CARGO_PKG_VERSION").into(),
+            dim: self.problem.dim(),
+            columns: self.problem.source().columns().map(<[String]>::to_vec),
+            classes: classes.clone(),
+            config: Config {
+                // What does not change the model does not go into it: equal models are equal files.
+                threads: 0,
+                time_limit: 0.0,
+                ..self.config.clone()
+            },
+            step: self.state.best_step,
+        };
+        let map = CharacteristicMap::new(info, self.state.scaling.clone(), &self.state.best)?;
+        Ok(Solution {
+            map,
+            outcome,
+            report: Report {
+                outcome,
+                steps: step,
+                seconds: self.state.seconds,
+                source_points: [self.problem.source().len(), self.splits.0.held_out.len()],
+                target_points: [self.problem.target().len(), self.splits.1.held_out.len()],
+                dim: self.problem.dim(),
+                classes,
+                parameters: self.network.parameters(),
+                chosen_step: self.state.best_step,
+                chosen_by,
+                divergences: self.state.divergences,
+                notes: self.notes,
+            },
+            history: self.state.history,
+        })
+    }
+}
+
+impl Judge {
+    fn new(problem: &Problem, splits: &(Split, Split), network: &Network<f32>, weights: LossWeights) -> Option<Self> {
+        if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
+            return None;
+        }
+        let mut batch = Batch::default();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut all = |samples: &Samples, side: usize, rows: &[u32], points: &mut Vec<f32>, weights: &mut Vec<f32>| {
+            // Asking for as many as there are draws every row, in order.
+            Drawer::new(samples, by_class(problem.pairing(), side, rows), rows.len()).draw_all(samples, &mut rng, points, weights)
+        };
+        let source = all(problem.source(), 0, &splits.0.held_out, &mut batch.source, &mut batch.source_weights);
+        let target = all(problem.target(), 1, &splits.1.held_out, &mut batch.target, &mut batch.target_weights);
+        // A class without held-out points on either side says nothing.
+        batch.groups = source
+            .into_iter()
+            .zip(target)
+            .filter(|(s, t)| s.len() >= 2 && t.len() >= 2)
+            .map(|(source, target)| Group { source, target })
+            .collect();
+        if batch.groups.is_empty() {
+            return None;
+        }
+        let d = problem.dim();
+        let (n, m) = (batch.source.len() / d, batch.target.len() / d);
+        // Times spread evenly, in an order that has nothing to do with the points' (a step by the golden ratio).
+        let time = |i: usize| (i as f64 * 0.618_033_988_749_894_9).fract() as f32;
+        batch.from_source = (0..n.min(1000)).map(|i| (i as u32, time(i))).collect();
+        batch.from_target = (0..m.min(1000)).map(|i| (i as u32, time(i))).collect();
+        let mut tolerance = 0.0;
+        for group in &batch.groups {
+            for (points, rows) in [(&batch.source, &group.source), (&batch.target, &group.target)] {
+                let cloud = Cloud::new(&points[rows.start * d..rows.end * d], d, None);
+                // Either direction has a noise of about (spread / n) of each cloud.
+                tolerance += 2.0 * 0.1 * spread(&cloud) / rows.len() as f64;
+            }
+        }
+        Some(Judge {
+            network: Network::new(Isa::current(), network.shape().clone()),
+            objective: Objective::new(network, weights),
+            tolerance: tolerance * weights.energy,
+            batch,
+        })
+    }
+
+    fn look(&mut self, theta: &[f32], cost: &dyn Cost) -> Values {
+        self.network.set_parameters(theta);
+        self.objective.evaluate(&self.network, cost, &self.batch, None, true)
+    }
+}
+
+impl Drawer {
+    /// All rows of all classes, even of classes with fewer than two.
+    fn draw_all(mut self, samples: &Samples, rng: &mut ChaCha8Rng, points: &mut Vec<f32>, weights: &mut Vec<f32>) -> Vec<std::ops::Range<usize>> {
+        self.counts = self.classes.iter().map(Vec::len).collect();
+        self.draw(samples, rng, points, weights)
+    }
+}
+
+/// The corners of the box that holds all points, `[d]` each, in solver units.
+fn bounding_box(problem: &Problem) -> (Vec<f32>, Vec<f32>) {
+    let d = problem.dim();
+    let mut low = vec![f32::INFINITY; d];
+    let mut high = vec![f32::NEG_INFINITY; d];
+    for side in [problem.source(), problem.target()] {
+        for row in side.values().chunks_exact(d) {
+            for j in 0..d {
+                low[j] = low[j].min(row[j]);
+                high[j] = high[j].max(row[j]);
+            }
+        }
+    }
+    (low, high)
+}
