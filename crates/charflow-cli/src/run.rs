@@ -141,7 +141,9 @@ impl RunDir {
 
     /// Whether the directory was written by this command, as far as can be seen: its settings can be read.
     pub fn looks_like_a_run(&self) -> bool {
-        self.read_config().is_ok()
+        // An empty file would pass for settings that are all left at their defaults; ours names them all.
+        let ours = |text: String| text.contains("[network]") && text.contains("[optimiser]");
+        self.read_config().is_ok() && fs::read_to_string(self.config()).is_ok_and(ours)
     }
 
     /// Refuses a path where no run can begin.

@@ -262,6 +262,39 @@ fn text_error(path: &Path, error: csv::Error) -> IoError {
     }
 }
 
+/// After its first error it takes everything and keeps nothing. A zip writer that is dropped tries to complete its archive, and
+/// prints to the terminal when that fails; zip 8 offers no way to give an archive up.
+struct Mute<W> {
+    inner: W,
+    failed: bool,
+}
+
+impl<W: Write> Write for Mute<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed {
+            return Ok(bytes.len());
+        }
+        self.inner.write(bytes).inspect_err(|_| self.failed = true)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.failed {
+            return Ok(());
+        }
+        self.inner.flush().inspect_err(|_| self.failed = true)
+    }
+}
+
+impl<W: Seek> Seek for Mute<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if self.failed {
+            // Where it would be, as far as one can tell: nothing is read back.
+            return Ok(if let SeekFrom::Start(at) = to { at } else { 0 });
+        }
+        self.inner.seek(to).inspect_err(|_| self.failed = true)
+    }
+}
+
 /// A zip of the array `x` and the names. Stored, not deflated: floats hardly shrink, and a stored array can be read in place.
 fn pack(path: &Path, mut array: AtomicFile, columns: &[String]) -> Result<AtomicFile> {
     let zip_error = |e: zip::result::ZipError| match e {
@@ -269,7 +302,11 @@ fn pack(path: &Path, mut array: AtomicFile, columns: &[String]) -> Result<Atomic
         other => IoError::new(path, Kind::System, format!("cannot be written: {other}.")),
     };
     let writing = |e: io::Error| IoError::writing(path, &e);
-    let mut out = zip::ZipWriter::new(BufWriter::with_capacity(1 << 17, AtomicFile::create(path)?));
+    let file = BufWriter::with_capacity(1 << 17, AtomicFile::create(path)?);
+    let mut out = zip::ZipWriter::new(Mute {
+        inner: file,
+        failed: false,
+    });
     // `large_file`: the sizes have 64 bits, as numpy writes them.
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
@@ -295,7 +332,7 @@ fn pack(path: &Path, mut array: AtomicFile, columns: &[String]) -> Result<Atomic
     }
     out.write_all(&names).map_err(writing)?;
     let file = out.finish().map_err(zip_error)?;
-    file.into_inner().map_err(|e| writing(e.into_error()))
+    file.inner.into_inner().map_err(|e| writing(e.into_error()))
 }
 
 #[cfg(feature = "parquet")]

@@ -15,6 +15,7 @@
 //! | [`activation`] | softplus, tanh, celu with first and second derivatives |
 //! | [`lanes`] | fused elementwise steps of the forward, reverse and adjoint sweeps |
 //! | [`distance`] | sums of pairwise distances and their gradients, by tiles |
+//! | [`peak`] | the machine's multiply-add rate, to compare with |
 //! | [`parallel`] | a fixed division of work and a fixed order of summation, whatever the number of threads |
 //!
 //! # Instruction sets
@@ -28,6 +29,7 @@ pub mod distance;
 pub mod isa;
 pub mod lanes;
 pub mod parallel;
+pub mod peak;
 pub mod product;
 pub mod real;
 pub mod simd;

@@ -159,7 +159,7 @@ fn activations_are_the_exact_ones() {
     let mut z: Vec<f64> = (-4000..4000).map(|i| f64::from(i) * 0.005).collect();
     z.extend((-1000..1000).map(|i| f64::from(i) * 1e-6));
     z.extend([0.0, -0.0, 88.0, -88.0, 1e4, -1e4, 1e30, -1e30, 3e-39, -3e-39]);
-    while !z.len().is_multiple_of(16) {
+    while !z.len().is_multiple_of(BLOCK) {
         z.push(0.5);
     }
     for kind in [

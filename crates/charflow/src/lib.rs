@@ -63,6 +63,7 @@
 pub mod characteristic;
 pub mod cost;
 pub mod error;
+pub mod evaluate;
 pub mod exact;
 pub mod loss;
 pub mod map;

@@ -10,6 +10,7 @@
 use crate::characteristic::flow::{Columns, Velocity};
 use crate::cost::{self, Cost};
 use crate::error::{Error, Result};
+use crate::exact::GaussianMap;
 use crate::loss::objective::to_lanes;
 use crate::map::{BackwardMap, ForwardMap, check_points};
 use crate::potential::{BLOCK, Isa, Network, Potential, Shape};
@@ -54,6 +55,7 @@ pub struct CharacteristicMap {
     cost: Box<dyn Cost>,
     inner_cost: Box<dyn Cost>,
     scaling: Scaling,
+    linear: Option<GaussianMap>,
     info: ModelInfo,
 }
 
@@ -91,8 +93,22 @@ impl CharacteristicMap {
             inner_cost: cost.rescaled(scaling.scale),
             cost,
             scaling,
+            linear: None,
             info,
         })
+    }
+
+    /// The same map with the linear baseline of the samples it was fitted to, which is then stored beside it.
+    #[must_use]
+    pub fn with_linear(mut self, linear: Option<GaussianMap>) -> Self {
+        self.linear = linear;
+        self
+    }
+
+    /// The closed-form Gaussian map of the moments of the samples the model was fitted to: the best linear map.
+    #[must_use]
+    pub fn linear(&self) -> Option<&GaussianMap> {
+        self.linear.as_ref()
     }
 
     /// Dimension `d` of the points.
@@ -234,6 +250,12 @@ impl CharacteristicMap {
         }
         tensors.push(("scaling.shift".into(), Dtype::F64, vec![self.dim()], le_f64(&self.scaling.shift)));
         tensors.push(("scaling.scale".into(), Dtype::F64, vec![1], le_f64(&[self.scaling.scale])));
+        if let Some(linear) = &self.linear {
+            let d = self.dim();
+            tensors.push(("linear.source_mean".into(), Dtype::F64, vec![d], le_f64(linear.source_mean())));
+            tensors.push(("linear.target_mean".into(), Dtype::F64, vec![d], le_f64(linear.target_mean())));
+            tensors.push(("linear.matrix".into(), Dtype::F64, vec![d, d], le_f64(&linear.matrix())));
+        }
         let text = serde_json::to_string(&self.info).map_err(|e| e.to_string())?;
         to_safetensors(&tensors, text)
     }
@@ -270,7 +292,16 @@ impl CharacteristicMap {
         if !(scaling.scale > 0.0 && scaling.scale.is_finite() && scaling.shift.iter().all(|x| x.is_finite())) {
             return Err(bad("the scaling is not finite and positive; the file is damaged".into()));
         }
-        CharacteristicMap::new(info, scaling, &theta).map_err(|e| bad(e.to_string()))
+        let d = info.dim;
+        let linear = if file.names().contains(&"linear.matrix") {
+            let part = |name: &str, shape: &[usize]| read_f64(&file, name, shape).map_err(bad);
+            let (m0, m1) = (part("linear.source_mean", &[d])?, part("linear.target_mean", &[d])?);
+            let map = GaussianMap::from_parts(m0, m1, &part("linear.matrix", &[d, d])?);
+            Some(map.map_err(|e| bad(format!("the linear map in this file: {e}")))?)
+        } else {
+            None
+        };
+        Ok(CharacteristicMap::new(info, scaling, &theta).map_err(|e| bad(e.to_string()))?.with_linear(linear))
     }
 }
 

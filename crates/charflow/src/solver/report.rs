@@ -1,6 +1,7 @@
 //! What a solve says of itself.
 
 use crate::model::CharacteristicMap;
+use crate::samples::Samples;
 use serde::{Deserialize, Serialize};
 
 /// How a solve ended. None of these is an error: there is a map in each case.
@@ -88,6 +89,10 @@ pub struct Report {
 pub struct Solution {
     /// The map.
     pub map: CharacteristicMap,
+    /// Source and target points to judge the map on: the held-out ones, or fitted ones where none could be spared.
+    pub points: (Samples, Samples),
+    /// Whether `points` are points the map was fitted to.
+    pub fitted: bool,
     /// How the solve ended.
     pub outcome: Outcome,
     /// Losses over steps.

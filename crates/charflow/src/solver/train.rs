@@ -6,6 +6,7 @@ use super::observer::{Observer, Progress};
 use super::report::{HistoryRow, Outcome, Report, Solution};
 use crate::cost::{self, Cost};
 use crate::error::{Error, Result};
+use crate::exact::GaussianMap;
 use crate::loss::energy_distance::spread;
 use crate::loss::{Batch, Group, LossWeights, Objective, Values};
 use crate::model::{CharacteristicMap, FORMAT_VERSION, ModelInfo};
@@ -21,6 +22,12 @@ use std::time::Instant;
 
 /// Rows written to the history over a solve, at least.
 const HISTORY_ROWS: u64 = 200;
+
+/// The largest dimension in which the linear baseline is computed and stored: it costs `O(d^3)` time and `8 d^2` bytes.
+const LARGEST_LINEAR: usize = 512;
+
+/// Fitted points handed out for judging when none are held out.
+const JUDGED_AT_MOST: usize = 5000;
 
 /// The solver of the paper: neural characteristic flows.
 #[derive(Clone, Debug)]
@@ -591,9 +598,15 @@ impl<'a> Training<'a> {
             },
             step: self.state.best_step,
         };
-        let map = CharacteristicMap::new(info, self.state.scaling.clone(), &self.state.best)?;
+        let (m0, m1) = self.problem.moments();
+        // A baseline, not a part of the map: where moments cannot give one, there is none.
+        let linear = if self.problem.dim() <= LARGEST_LINEAR { GaussianMap::from_moments(m0, m1).ok() } else { None };
+        let map = CharacteristicMap::new(info, self.state.scaling.clone(), &self.state.best)?.with_linear(linear);
+        let (points, fitted) = self.judging_points()?;
         Ok(Solution {
             map,
+            points,
+            fitted,
             outcome,
             report: Report {
                 outcome,
@@ -611,6 +624,21 @@ impl<'a> Training<'a> {
             },
             history: self.state.history,
         })
+    }
+}
+
+impl Training<'_> {
+    /// Points to judge the map on: the held-out ones, or, if there are none, those it was fitted to (and true).
+    fn judging_points(&self) -> Result<((Samples, Samples), bool)> {
+        let fitted = self.judge.is_none();
+        let side = |samples: &Samples, split: &Split| {
+            let rows = if fitted { &split.train } else { &split.held_out };
+            samples.select(&rows[..rows.len().min(JUDGED_AT_MOST)])
+        };
+        Ok((
+            (side(self.problem.source(), &self.splits.0)?, side(self.problem.target(), &self.splits.1)?),
+            fitted,
+        ))
     }
 }
 

@@ -1,0 +1,558 @@
+//! `charflow fit`: two files of points go in, a run directory comes out.
+
+use super::evaluate::{NearestClass, nearest_class, to_json};
+use crate::failure::{Failure, Result};
+use crate::files::{ColumnArgs, FileRecord, Points, read_pair};
+use crate::interrupt::Guard;
+use crate::pictures::{Clouds, draw};
+use crate::progress::Watcher;
+use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_file};
+use crate::terminal::{duration, note, parse_duration, say, shown};
+use charflow::evaluate::{Evaluation, evaluate};
+use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
+use charflow::{Problem, Samples};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Fit a map between two files of points.
+///
+/// Writes a run directory: config.toml (every setting), data.toml, model.safetensors, history.csv, report.json, figures, and a checkpoint
+/// from which --resume goes on. Formats: .npy, .npz, .csv, .tsv, .parquet, by the file's name.
+#[derive(clap::Args, Default)]
+#[command(after_help = "\
+Settings come from the preset, then --config, then --set, then the options named after them.
+
+Example (every line runs as printed):
+  charflow data swiss-roll -o data
+  charflow data moons -o data
+  charflow fit data/swiss-roll.csv data/moons.csv -o run --steps 2000 --set network.hidden=[32,32]
+  charflow data labelled-mixture -o mixture
+  charflow fit mixture/source.csv mixture/target.csv -o run-mixture --labels label --time-limit 20s")]
+pub struct Fit {
+    /// The source points
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+    /// The target points
+    #[arg(value_name = "TARGET")]
+    pub target: PathBuf,
+    /// The run directory to make
+    #[arg(short = 'o', long = "out", value_name = "RUN")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// The transport cost [default: quadratic]
+    #[arg(long, value_name = "COST")]
+    pub cost: Option<String>,
+    /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Settings from a file, such as the config.toml of another run
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// One setting by its name in config.toml, such as optimiser.rate=1e-3; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Optimisation steps
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Stop after this time with what there is: 90, 90s, 5m, 1h; 0 for no limit
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub time_limit: Option<f64>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads; 0 for all cores. Results do not depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Time between checkpoints [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub checkpoint_every: Option<f64>,
+    /// Go on with the run in RUN; begins it if there is none
+    #[arg(long, conflicts_with = "force")]
+    pub resume: bool,
+    /// Replace the run in RUN
+    #[arg(long)]
+    pub force: bool,
+    /// Draw no pictures
+    #[arg(long)]
+    pub no_figures: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Everything settled, nothing done yet.
+struct Plan {
+    problem: Problem,
+    config: Config,
+    data: DataRecord,
+    checkpoint: Option<Checkpoint>,
+    lock: Lock,
+}
+
+/// What `report.json` holds.
+#[derive(Serialize)]
+struct Json<'a> {
+    charflow: &'static str,
+    isa: &'static str,
+    command: String,
+    done: bool,
+    solve: &'a Report,
+    source: &'a FileRecord,
+    target: &'a FileRecord,
+    evaluated_on: &'static str,
+    evaluation: Option<&'a Evaluation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest_class: Option<NearestClass>,
+    files: Vec<PathBuf>,
+}
+
+/// What a resume needs to know of the report.
+#[derive(Deserialize)]
+struct Earlier {
+    done: bool,
+    solve: Report,
+}
+
+impl Fit {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn run(self) -> Result<()> {
+        let run = RunDir::new(&self.out);
+        let going_on = self.resume && run.exists();
+        let Some(plan) = (if going_on { self.plan_resume(&run)? } else { Some(self.plan_new(&run)?) }) else {
+            return Ok(());
+        };
+        let Plan { problem, config, data, checkpoint, lock } = plan;
+        let _lock = lock;
+
+        // What is looked at afterwards is copied now: the solver works on the points in place.
+        let examined = Examined::of(&problem, &config)?;
+        let clouds = (!self.no_figures).then(|| Clouds::of(problem.source(), problem.target()));
+        if !self.json {
+            say(&begun(&problem, &config, &checkpoint))?;
+        }
+        let solution = self.solve(&run, problem, &config, &data, checkpoint)?;
+        solution.map.save(&run.model())?;
+        run.write_history(&solution.history)?;
+
+        let done = solution.outcome.is_done();
+        let mut evaluation = None;
+        let mut classes = None;
+        let mut files = vec![run.model(), run.config(), run.data(), run.history(), run.checkpoint()];
+        if done {
+            evaluation = Some(evaluate(&solution.map, &examined.source, &examined.target, None, config.seed)?);
+            classes = nearest_class(&solution.map, &examined.source, &examined.target)?;
+            if let Some(clouds) = &clouds {
+                files.extend(draw(&solution.map, clouds, &solution.history, &run.figures())?);
+            }
+        }
+        files.push(run.report());
+        // The report comes last: a run that has one needs nothing more.
+        let json = to_json(&Json {
+            charflow: env!("CARGO_PKG_VERSION"),
+            isa: charflow_kernels::Isa::current().name(),
+            command: command_line(),
+            done,
+            solve: &solution.report,
+            source: &data.source,
+            target: &data.target,
+            evaluated_on: examined.what,
+            evaluation: evaluation.as_ref(),
+            nearest_class: classes,
+            files,
+        })?;
+        write_file(&run.report(), json.as_bytes())?;
+        if self.json {
+            say(&json)?;
+        } else {
+            say(&ended(&solution, &config))?;
+            if let Some(evaluation) = &evaluation {
+                say(&format!("\non {}:\n{}", examined.what, evaluation.to_string().trim_end()))?;
+            }
+            if let Some(classes) = classes {
+                say(&classes.to_string())?;
+            }
+            if done {
+                say(&next(&run, &data, clouds.is_some()))?;
+            }
+        }
+        let resume = resume_command(&data, run.path());
+        match solution.outcome {
+            Outcome::Interrupted => Err(Failure::Short(format!(
+                "interrupted after {} of {} steps. The model so far is in {}. Go on with: {resume}",
+                solution.report.steps,
+                config.steps,
+                run.model().display()
+            ))),
+            Outcome::Diverged => Err(Failure::Short(format!(
+                "the solve diverged after {} steps, {} attempts with smaller rates included. The last good model is in {}. Begin again with a smaller \
+                 rate: --set optimiser.rate={:e} --force",
+                solution.report.steps,
+                solution.report.divergences,
+                run.model().display(),
+                config.optimiser.rate / 10.0
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks everything, then makes the run directory.
+    fn plan_new(&self, run: &RunDir) -> Result<Plan> {
+        run.check_free(self.force)?;
+        if self.resume {
+            note(&format!("there is no run in {} yet; it is begun", run.path().display()));
+        }
+        // Wrong settings are told before large files are read.
+        self.settings(2, 2, 1)?;
+        super::set_threads(self.threads.unwrap_or(0))?;
+        let (source, target) = read_pair(&self.source, &self.target, &self.columns)?;
+        let data = record(&self.columns, &source, &target);
+        let cost = charflow::cost::parse(self.cost.as_deref().unwrap_or("quadratic"))?;
+        let problem = Problem::new(source.samples, target.samples, cost)?;
+        let config = self.settings(problem.source().len(), problem.target().len(), problem.dim())?;
+        let lock = run.begin(&config, &data)?;
+        Ok(Plan { problem, config, data, checkpoint: None, lock })
+    }
+
+    /// Checks that the run is the same one; `None` if it has nothing left to do.
+    fn plan_resume(&self, run: &RunDir) -> Result<Option<Plan>> {
+        let place = run.path().display();
+        if !run.looks_like_a_run() {
+            return Err(Failure::input(format!("{place} exists and is no run of charflow, so there is nothing to resume. Choose another one with -o.")));
+        }
+        let lock = run.lock()?;
+        run.sweep();
+        let begun_with = run.read_config()?;
+        if !run.data().exists() {
+            return Err(Failure::input(format!("{place} was left before it was set up (no data.toml). Begin again with --force.")));
+        }
+        let old = run.read_data()?;
+        let config = self.overlaid(begun_with.clone())?;
+        config.check()?;
+        if let Some(preset) = self.preset.as_ref().filter(|p| **p != begun_with.preset) {
+            return Err(Failure::input(format!("{place} was begun with --preset {}, not {preset}.{REMEDY}", begun_with.preset)));
+        }
+        let changed = changes(&begun_with, &config)?;
+        if let Some((name, was, is)) = changed.iter().find(|(name, ..)| !MAY_CHANGE.contains(&name.as_str())) {
+            return Err(Failure::input(format!("{place} was begun with {name} = {was}, now it is {is}.{REMEDY}")));
+        }
+
+        let asked = &self.columns;
+        for (name, was, is) in [
+            ("columns", &old.columns, &asked.columns),
+            ("labels", &old.labels, &asked.labels),
+            ("weights", &old.weights, &asked.weights),
+            ("array", &old.array, &asked.array),
+        ] {
+            if is.is_some() && is != was {
+                return Err(Failure::input(format!(
+                    "{place} was begun with {}, now it is --{name} {}.{REMEDY}",
+                    was.as_ref().map_or(format!("no --{name}"), |w| format!("--{name} {w}")),
+                    is.as_deref().unwrap_or("")
+                )));
+            }
+        }
+        super::set_threads(config.threads)?;
+        let columns = old.column_args();
+        let (source, target) = read_pair(&self.source, &self.target, &columns)?;
+        for (points, was, side) in [(&source, &old.source, "source"), (&target, &old.target, "target")] {
+            if points.record.fingerprint != was.fingerprint {
+                return Err(Failure::input(format!(
+                    "{} is not the {side} that {place} was begun with: {}.{REMEDY}",
+                    points.record.path.display(),
+                    difference(&points.record, was)
+                )));
+            }
+        }
+        let data = record(&columns, &source, &target);
+        let problem = Problem::new(source.samples, target.samples, charflow::cost::parse(&config.cost)?)?;
+
+        let checkpoint = if run.checkpoint().exists() {
+            Some(Checkpoint::load(&run.checkpoint()).map_err(|e| Failure::input(format!("{e}. Begin again with --force.")))?)
+        } else {
+            None
+        };
+        let steps_done = checkpoint.as_ref().map_or(0, Checkpoint::step);
+        if config.steps < steps_done {
+            return Err(Failure::input(format!(
+                "--steps {}: {place} has done {steps_done} steps already. Ask for more, or begin again with --force.",
+                config.steps
+            )));
+        }
+        if let Ok(text) = std::fs::read_to_string(run.report())
+            && let Ok(earlier) = serde_json::from_str::<Earlier>(&text)
+            && finished(&earlier, &config, steps_done)
+        {
+            if self.json {
+                say(&text)?;
+            } else {
+                say(&format!(
+                    "{place} is done: {} steps in {}. To go on, ask for more --steps or a longer --time-limit.",
+                    earlier.solve.steps,
+                    duration(earlier.solve.seconds)
+                ))?;
+            }
+            return Ok(None);
+        }
+        if changed.iter().any(|c| c.0 == "steps") && steps_done > 0 {
+            note("with another number of steps the learning rate follows a new plan from here on; the result is not that of a run begun with it");
+        }
+        if !changed.is_empty() {
+            write_file(&run.config(), config.to_toml().as_bytes())?;
+        }
+        Ok(Some(Plan { problem, config, data, checkpoint, lock }))
+    }
+
+    /// The settings of a new run on `n` and `m` points in `d` dimensions.
+    fn settings(&self, n: usize, m: usize, d: usize) -> Result<Config> {
+        let preset = match (&self.preset, &self.config) {
+            (Some(name), _) => name.clone(),
+            (None, Some(path)) => preset_of(&read_text(path)?).unwrap_or_else(|| "auto".into()),
+            (None, None) => "auto".into(),
+        };
+        let mut config = self.overlaid(Config::preset(&preset, n, m, d)?)?;
+        config.preset = preset;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Puts `--config`, `--set` and the options over settings.
+    fn overlaid(&self, mut config: Config) -> Result<Config> {
+        if let Some(path) = &self.config {
+            config = config
+                .merged(&read_text(path)?)
+                .map_err(|e| Failure::input(format!("{}: {e}", path.display())))?;
+        }
+        for pair in &self.set {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Failure::input(format!("--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3.")));
+            };
+            config.set(key, value)?;
+        }
+        if let Some(steps) = self.steps {
+            config.steps = steps;
+        }
+        if let Some(seconds) = self.time_limit {
+            config.time_limit = seconds;
+        }
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+        }
+        if let Some(threads) = self.threads {
+            config.threads = threads;
+        }
+        if let Some(cost) = &self.cost {
+            config.cost.clone_from(cost);
+        }
+        if i64::try_from(config.seed).is_err() || i64::try_from(config.steps).is_err() {
+            return Err(Failure::input("seed and steps go up to 9223372036854775807, the largest number a .toml file holds."));
+        }
+        Ok(config)
+    }
+
+    fn solve(&self, run: &RunDir, problem: Problem, config: &Config, data: &DataRecord, from: Option<Checkpoint>) -> Result<Solution> {
+        let before = from.as_ref().and_then(|c| c.history().last()).map_or(0.0, |row| row.seconds);
+        let mut watcher = Watcher::new(run, config.time_limit, before, self.checkpoint_every.unwrap_or(10.0));
+        let guard = Guard::new();
+        let solver = NcfSolver::new(config.clone());
+        let solution = match from {
+            Some(checkpoint) => solver.resume(problem, checkpoint, &mut watcher),
+            None => solver.solve(problem, &mut watcher),
+        };
+        watcher.finish();
+        drop(guard);
+        solution.map_err(|e| match e {
+            charflow::Error::Io { .. } => Failure::input(format!(
+                "{e}. The run up to its last checkpoint is kept; when this is mended go on with: {}",
+                resume_command(data, run.path())
+            )),
+            other => other.into(),
+        })
+    }
+}
+
+const REMEDY: &str = " A resumed run must be the same run: leave that as it was, or choose another directory with -o.";
+
+/// What does not change where a run goes, only how far and how fast.
+const MAY_CHANGE: [&str; 3] = ["steps", "time_limit", "threads"];
+
+fn read_text(path: &std::path::Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Failure::system(path, "the settings cannot be read", &e))
+}
+
+/// The preset that a file of settings names.
+fn preset_of(text: &str) -> Option<String> {
+    Some(text.parse::<toml::Table>().ok()?.get("preset")?.as_str()?.to_string())
+}
+
+/// Settings that differ: name, old value, new value.
+fn changes(old: &Config, new: &Config) -> Result<Vec<(String, String, String)>> {
+    let flat = |config: &Config| -> Result<BTreeMap<String, String>> {
+        let table = toml::Table::try_from(config).map_err(|e| Failure::input(e.to_string()))?;
+        let mut out = BTreeMap::new();
+        flatten(&table, "", &mut out);
+        Ok(out)
+    };
+    let (old, new) = (flat(old)?, flat(new)?);
+    Ok(old
+        .into_iter()
+        .filter_map(|(name, was)| {
+            let is = new.get(&name)?;
+            (*is != was).then(|| (name, was, is.clone()))
+        })
+        .collect())
+}
+
+fn flatten(table: &toml::Table, path: &str, out: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            toml::Value::Table(inner) => flatten(inner, &name, out),
+            other => {
+                out.insert(name, other.to_string());
+            }
+        }
+    }
+}
+
+fn record(columns: &ColumnArgs, source: &Points, target: &Points) -> DataRecord {
+    DataRecord {
+        charflow: env!("CARGO_PKG_VERSION").into(),
+        columns: columns.columns.clone(),
+        labels: columns.labels.clone(),
+        weights: columns.weights.clone(),
+        array: columns.array.clone(),
+        source: source.record.clone(),
+        target: target.record.clone(),
+    }
+}
+
+/// The first thing in which two records differ, in words.
+fn difference(is: &FileRecord, was: &FileRecord) -> String {
+    if is.rows != was.rows {
+        format!("{} rows, then {}", is.rows, was.rows)
+    } else if is.columns != was.columns {
+        format!("its columns are {:?}, then {:?}", is.columns, was.columns)
+    } else {
+        "as many rows, but other values".to_string()
+    }
+}
+
+/// Whether an earlier session did all that is asked for now.
+fn finished(earlier: &Earlier, config: &Config, steps_done: u64) -> bool {
+    let report = &earlier.solve;
+    let by_time = report.outcome == Outcome::TimeLimit && config.time_limit > 0.0 && report.seconds >= config.time_limit;
+    let by_steps = steps_done >= config.steps && report.steps == steps_done;
+    earlier.done && (by_steps || by_time) || report.outcome == Outcome::Diverged && steps_done >= config.steps
+}
+
+/// The points a finished map is judged on.
+struct Examined {
+    source: Samples,
+    target: Samples,
+    what: &'static str,
+}
+
+/// Points of each side at most, where none were held out.
+const MOST_EXAMINED: usize = 2000;
+
+impl Examined {
+    /// The held-out points, the same that the solver holds out; all points, or some of them, where there are too few to hold out any.
+    fn of(problem: &Problem, config: &Config) -> Result<Self> {
+        let (source, target) = (problem.source(), problem.target());
+        let largest = source.len().max(target.len()) as f64;
+        let fraction = config.held_out.fraction.min(config.held_out.most as f64 / largest);
+        let (s, t) = problem.split(config.seed, fraction)?;
+        if s.held_out.len() >= 2 && t.held_out.len() >= 2 {
+            return Ok(Examined {
+                source: source.select(&s.held_out)?,
+                target: target.select(&t.held_out)?,
+                what: "points held out of the fit",
+            });
+        }
+        let some = |samples: &Samples| {
+            let weighs = |i: &u32| samples.weights().is_none_or(|w| w[*i as usize] > 0.0);
+            let all: Vec<u32> = (0..samples.len() as u32).filter(weighs).collect();
+            let count = all.len().min(MOST_EXAMINED);
+            let rows: Vec<u32> = (0..count).map(|k| all[k * all.len() / count]).collect();
+            samples.select(&rows)
+        };
+        Ok(Examined {
+            source: some(source)?,
+            target: some(target)?,
+            what: "points the map was fitted to",
+        })
+    }
+}
+
+fn begun(problem: &Problem, config: &Config, checkpoint: &Option<Checkpoint>) -> String {
+    let d = problem.dim();
+    let mut text = format!(
+        "{} points ({}) to {} points ({}), {d} column{}\n",
+        problem.source().len(),
+        problem.source().name(),
+        problem.target().len(),
+        problem.target().name(),
+        if d == 1 { "" } else { "s" }
+    );
+    let classes = problem.source().class_names().len();
+    if classes > 0 {
+        text.push_str(&format!("{classes} classes, paired by name\n"));
+    }
+    let network = &config.network;
+    text.push_str(&format!(
+        "preset {}: {} {:?}, cost {}, seed {}, {} steps",
+        config.preset, network.kind, network.hidden, config.cost, config.seed, config.steps
+    ));
+    if config.time_limit > 0.0 {
+        text.push_str(&format!(", at most {}", duration(config.time_limit)));
+    }
+    if let Some(checkpoint) = checkpoint {
+        text.push_str(&format!("\ngoing on from step {}", checkpoint.step()));
+    }
+    text
+}
+
+fn ended(solution: &Solution, config: &Config) -> String {
+    let report = &solution.report;
+    let how = match solution.outcome {
+        Outcome::StepLimit => "done",
+        Outcome::TimeLimit => "time limit reached",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Diverged => "diverged",
+    };
+    let steps = if report.steps == config.steps {
+        format!("{} steps", report.steps)
+    } else {
+        format!("{} of {} steps", report.steps, config.steps)
+    };
+    let mut text = format!(
+        "{how}: {steps} in {}; kept the model of step {}: {}",
+        duration(report.seconds),
+        report.chosen_step,
+        report.chosen_by
+    );
+    for line in &report.notes {
+        text.push_str(&format!("\nnote: {line}"));
+    }
+    text
+}
+
+fn next(run: &RunDir, data: &DataRecord, figures: bool) -> String {
+    let place = shown(run.path());
+    let mut text = format!("\nfiles in {place}: model.safetensors, report.json, history.csv, config.toml, data.toml");
+    if figures {
+        text.push_str(", figures");
+    }
+    text.push_str(&format!(
+        "\nnext: charflow transport {place} {} -o moved.csv\n      charflow evaluate {place} {} {}",
+        shown(&data.source.path),
+        shown(&data.source.path),
+        shown(&data.target.path)
+    ));
+    text
+}

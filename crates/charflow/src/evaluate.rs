@@ -1,0 +1,726 @@
+//! How good a map is: mismatch beside its noise, cost, cycles, residuals, and the baselines that know almost nothing.
+//!
+//! | figure | formula |
+//! |---|---|
+//! | mismatch | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance`] |
+//! | noise floor | the 95 % quantile of the same statistic between two disjoint random draws of one cloud, of the same sizes; its mean is 0 |
+//! | p-value | share of random relabellings of moved and given points with at least the mismatch found |
+//! | cost | `E l(T(x) - x)` and `E l(y - S(y))` |
+//! | cycle | `E |S(T(x)) - x|^2` and `E |T(S(y)) - y|^2`, in percent of the cloud's variance |
+//! | residual | mean `|r|` of the implicit solution formula \[9\] along the flow, in percent of the cost |
+//! | L2-UVP | `100 E |T(x) - T*(x)|^2 / Var(nu)` where the truth is known, backward with `Var(mu)` |
+//!
+//! Everything is in the user's units.
+
+use crate::characteristic::flow::Velocity;
+use crate::characteristic::implicit;
+use crate::cost::Cost;
+use crate::error::{Error, Result};
+use crate::exact::GaussianMap;
+use crate::loss::objective::to_lanes;
+use crate::loss::energy_distance;
+use crate::map::{BackwardMap, ConstantMap, ForwardMap, IdentityMap};
+use crate::model::CharacteristicMap;
+use crate::potential::{BLOCK, Potential};
+use crate::samples::Samples;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::fmt;
+
+/// Points of each side that take part at most; more would change the third digit of a figure that has two.
+pub const MOST_POINTS: usize = 5000;
+
+/// Points of each side in a relabelling test.
+const TEST_POINTS: usize = 750;
+
+/// Random divisions for a noise floor or a p-value.
+const DIVISIONS: usize = 400;
+
+/// The true maps, where they are known.
+#[derive(Clone, Debug)]
+pub enum Truth {
+    /// Both measures are Gaussian: means and covariances (row-major `[d, d]`).
+    Gaussian {
+        /// Mean of the source, `[d]`.
+        m0: Vec<f64>,
+        /// Covariance of the source.
+        s0: Vec<f64>,
+        /// Mean of the target.
+        m1: Vec<f64>,
+        /// Covariance of the target.
+        s1: Vec<f64>,
+    },
+    /// The true images of the very points that are evaluated.
+    Images {
+        /// `T*(x)` for each source point, `[n, d]`.
+        forward: Option<Vec<f64>>,
+        /// `S*(y)` for each target point, `[m, d]`.
+        backward: Option<Vec<f64>>,
+    },
+}
+
+/// One map's figures in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Direction {
+    /// Energy distance of the moved points to the given ones.
+    pub energy_distance: f64,
+    /// p-value of the relabelling test.
+    pub p_value: f64,
+    /// Mean cost of the displacement.
+    pub cost: f64,
+    /// L2-UVP in percent, where the truth is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uvp: Option<f64>,
+}
+
+/// One map's figures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// `charflow`, `linear`, `constant`, `identity`.
+    pub map: String,
+    /// Source to target.
+    pub forward: Direction,
+    /// Target to source.
+    pub backward: Direction,
+}
+
+/// A map judged on two sets of points.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Source and target points that took part.
+    pub points: [usize; 2],
+    /// Source and target points that were given.
+    pub given: [usize; 2],
+    /// Dimension.
+    pub dim: usize,
+    /// The cost's name.
+    pub cost: String,
+    /// Noise floor of the forward energy distance (95 %), from draws of the target.
+    pub noise_forward: f64,
+    /// Noise floor of the backward energy distance (95 %), from draws of the source.
+    pub noise_backward: f64,
+    /// The map, then the baselines.
+    pub rows: Vec<Row>,
+    /// `E |S(T(x)) - x|^2` in percent of the source's variance.
+    pub cycle_forward: f64,
+    /// `E |T(S(y)) - y|^2` in percent of the target's variance.
+    pub cycle_backward: f64,
+    /// Mean `|r|` along the flow in percent of the map's mean cost.
+    pub residual: f64,
+    /// Share of pushed points whose nearest target point has their class, where there are classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_accuracy_forward: Option<f64>,
+    /// Share of pulled points whose nearest source point has their class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_accuracy_backward: Option<f64>,
+    /// What cannot be said, and why.
+    pub notes: Vec<String>,
+}
+
+/// A map in both directions, whoever made it.
+struct Pair<'a> {
+    name: &'a str,
+    forward: &'a dyn ForwardMap,
+    backward: &'a dyn BackwardMap,
+}
+
+/// Judges `map` on source and target points, which should be points it was not fitted to.
+///
+/// The linear baseline is the one stored with the model, fitted to the same samples as the model. Of larger sets 5,000 points take part, drawn by `seed`.
+///
+/// # Errors
+/// [`Error::Problem`] if the dimensions differ or a side has fewer than two points.
+pub fn evaluate(map: &CharacteristicMap, source: &Samples, target: &Samples, truth: Option<&Truth>, seed: u64) -> Result<Evaluation> {
+    let d = map.dim();
+    for side in [source, target] {
+        if side.dim() != d {
+            return Err(Error::Problem(format!(
+                "{} has {} columns, the model was fitted to {d}",
+                side.name(),
+                side.dim()
+            )));
+        }
+        if side.len() < 2 {
+            return Err(Error::Problem(format!(
+                "{} has one point; a mismatch needs at least two on each side",
+                side.name()
+            )));
+        }
+    }
+    let mut notes = Vec::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let x = Cloud::draw(source, &mut rng, &mut notes)?;
+    let y = Cloud::draw(target, &mut rng, &mut notes)?;
+    let truth = truth.map(|t| Images::new(t, source, target, &x, &y)).transpose()?;
+
+    let identity = IdentityMap::new(d);
+    let constant = ConstantMap::new(x.mean(d), y.mean(d))?;
+    let mut pairs = vec![Pair {
+        name: "charflow",
+        forward: map,
+        backward: map,
+    }];
+    if let Some(linear) = map.linear() {
+        pairs.push(Pair {
+            name: "linear",
+            forward: linear,
+            backward: linear,
+        });
+    }
+    pairs.push(Pair {
+        name: "constant",
+        forward: &constant,
+        backward: &constant,
+    });
+    pairs.push(Pair {
+        name: "identity",
+        forward: &identity,
+        backward: &identity,
+    });
+
+    let mut rows = Vec::new();
+    let mut images: Option<[Vec<f64>; 2]> = None;
+    for pair in &pairs {
+        let pushed = pair.forward.forward(&x.points)?;
+        let pulled = pair.backward.backward(&y.points)?;
+        let uvp = |found: &[f64], exact: Option<&Vec<f64>>, variance: f64| {
+            exact.map(|exact| 100.0 * mean_square(found, exact, d) / variance)
+        };
+        rows.push(Row {
+            map: pair.name.into(),
+            forward: Direction {
+                energy_distance: mismatch(&pushed, &x, &y, d),
+                p_value: p_value(&pushed, &x, &y, d, seed),
+                cost: mean_cost(map.cost(), &x.points, &pushed, &x, d),
+                uvp: truth.as_ref().and_then(|t| uvp(&pushed, t.forward.as_ref(), t.variance[1])),
+            },
+            backward: Direction {
+                energy_distance: mismatch(&pulled, &y, &x, d),
+                p_value: p_value(&pulled, &y, &x, d, seed),
+                cost: mean_cost(map.cost(), &pulled, &y.points, &y, d),
+                uvp: truth.as_ref().and_then(|t| uvp(&pulled, t.backward.as_ref(), t.variance[0])),
+            },
+        });
+        images.get_or_insert([pushed, pulled]);
+    }
+    let [pushed, pulled] = images.unwrap_or_default();
+    let cycle = |moved: Vec<f64>, cloud: &Cloud| 100.0 * mean_square(&moved, &cloud.points, d) / cloud.variance(d);
+    let cycle_forward = cycle(map.backward(&pushed)?, &x);
+    let cycle_backward = cycle(map.forward(&pulled)?, &y);
+    if !cycle_forward.is_finite() || !cycle_backward.is_finite() {
+        notes.push("a cloud has no variance: cycle errors in percent of it cannot be said".into());
+    }
+    let residual = residual(map, &x, rows[0].forward.cost);
+    let accuracy = |moved: &[f64], from: &Cloud, to: &Cloud| match (&from.classes, &to.classes) {
+        (Some(a), Some(b)) => Some(nearest_class(moved, a, &to.points, b, d)),
+        _ => None,
+    };
+    Ok(Evaluation {
+        points: [x.len(d), y.len(d)],
+        given: [source.len(), target.len()],
+        dim: d,
+        cost: map.cost().name(),
+        noise_forward: noise_floor(&y, [x.len(d), y.len(d)], d, seed),
+        noise_backward: noise_floor(&x, [y.len(d), x.len(d)], d, seed),
+        class_accuracy_forward: accuracy(&pushed, &x, &y),
+        class_accuracy_backward: accuracy(&pulled, &y, &x),
+        rows,
+        cycle_forward,
+        cycle_backward,
+        residual,
+        notes,
+    })
+}
+
+/// The points that take part, in the user's units.
+struct Cloud {
+    points: Vec<f64>,
+    weights: Option<Vec<f64>>,
+    classes: Option<Vec<String>>,
+    rows: Vec<u32>,
+}
+
+impl Cloud {
+    fn draw(samples: &Samples, rng: &mut ChaCha8Rng, notes: &mut Vec<String>) -> Result<Self> {
+        let n = samples.len();
+        let rows: Vec<u32> = if n <= MOST_POINTS {
+            (0..n as u32).collect()
+        } else {
+            notes.push(format!(
+                "{}: {MOST_POINTS} of {n} points, drawn at random, took part",
+                samples.name()
+            ));
+            let mut rows: Vec<u32> = rand::seq::index::sample(rng, n, MOST_POINTS).iter().map(|i| i as u32).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let part = samples.select(&rows)?;
+        Ok(Cloud {
+            points: part.to_f64(),
+            weights: part.weights().map(<[f64]>::to_vec),
+            classes: part
+                .class_of()
+                .map(|of| of.iter().map(|&k| part.class_names()[k as usize].clone()).collect()),
+            rows,
+        })
+    }
+
+    fn len(&self, d: usize) -> usize {
+        self.points.len() / d
+    }
+
+    fn weight(&self, i: usize, d: usize) -> f64 {
+        self.weights.as_ref().map_or_else(|| 1.0 / self.len(d) as f64, |w| w[i])
+    }
+
+    fn mean(&self, d: usize) -> Vec<f64> {
+        let mut mean = vec![0.0; d];
+        for (i, row) in self.points.chunks_exact(d).enumerate() {
+            for (m, x) in mean.iter_mut().zip(row) {
+                *m += self.weight(i, d) * x;
+            }
+        }
+        mean
+    }
+
+    fn variance(&self, d: usize) -> f64 {
+        let mean = self.mean(d);
+        let sum: f64 = self
+            .points
+            .chunks_exact(d)
+            .enumerate()
+            .map(|(i, row)| self.weight(i, d) * row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum::<f64>())
+            .sum();
+        sum
+    }
+}
+
+/// True images of the points that take part.
+struct Images {
+    forward: Option<Vec<f64>>,
+    backward: Option<Vec<f64>>,
+    /// Variances by which errors are divided: of the source, of the target.
+    variance: [f64; 2],
+}
+
+impl Images {
+    fn new(truth: &Truth, source: &Samples, target: &Samples, x: &Cloud, y: &Cloud) -> Result<Self> {
+        let d = source.dim();
+        match truth {
+            Truth::Gaussian { m0, s0, m1, s1 } => {
+                let map = GaussianMap::new(m0, s0, m1, s1)?;
+                if map.dim() != d {
+                    return Err(Error::Problem(format!(
+                        "the truth is of {} dimensions, the points are of {d}",
+                        map.dim()
+                    )));
+                }
+                let trace = |s: &[f64]| (0..d).map(|i| s[i * d + i]).sum::<f64>();
+                Ok(Images {
+                    forward: Some(map.forward(&x.points)?),
+                    backward: Some(map.backward(&y.points)?),
+                    variance: [trace(s0), trace(s1)],
+                })
+            }
+            Truth::Images { forward, backward } => {
+                let pick = |images: &Option<Vec<f64>>, samples: &Samples, rows: &[u32]| match images {
+                    None => Ok(None),
+                    Some(images) if images.len() != samples.len() * d => Err(Error::Problem(format!(
+                        "the truth has {} rows, {} has {}; it needs one row for each point, in order",
+                        images.len() / d,
+                        samples.name(),
+                        samples.len()
+                    ))),
+                    Some(images) => Ok(Some(
+                        rows.iter()
+                            .flat_map(|&i| images[i as usize * d..(i as usize + 1) * d].iter().copied())
+                            .collect::<Vec<f64>>(),
+                    )),
+                };
+                Ok(Images {
+                    forward: pick(forward, source, &x.rows)?,
+                    backward: pick(backward, target, &y.rows)?,
+                    variance: [x.variance(d), y.variance(d)],
+                })
+            }
+        }
+    }
+}
+
+fn mean_square(a: &[f64], b: &[f64], d: usize) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / (a.len() / d) as f64
+}
+
+/// Points relative to a common centre, in units of their spread, as `f32`: what the distance kernels want. Returns the unit.
+fn centred(clouds: &[&[f64]], d: usize) -> (Vec<Vec<f32>>, f64) {
+    let n: usize = clouds.iter().map(|c| c.len() / d).sum();
+    let mut mean = vec![0.0; d];
+    for cloud in clouds {
+        for row in cloud.chunks_exact(d) {
+            for (m, x) in mean.iter_mut().zip(row) {
+                *m += x / n as f64;
+            }
+        }
+    }
+    let mut square = 0.0;
+    for cloud in clouds {
+        for row in cloud.chunks_exact(d) {
+            square += row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+        }
+    }
+    let unit = (square / (n * d) as f64).sqrt();
+    let unit = if unit > 0.0 && unit.is_finite() { unit } else { 1.0 };
+    let narrow = clouds
+        .iter()
+        .map(|cloud| {
+            cloud
+                .chunks_exact(d)
+                .flat_map(|row| row.iter().zip(&mean).map(|(x, m)| ((x - m) / unit) as f32).collect::<Vec<f32>>())
+                .collect()
+        })
+        .collect();
+    (narrow, unit)
+}
+
+fn mismatch(moved: &[f64], from: &Cloud, to: &Cloud, d: usize) -> f64 {
+    let (clouds, unit) = centred(&[moved, &to.points], d);
+    let narrow = |w: &Option<Vec<f64>>| w.as_ref().map(|w| w.iter().map(|&x| x as f32).collect::<Vec<f32>>());
+    let (a, b) = (narrow(&from.weights), narrow(&to.weights));
+    unit * energy_distance(&clouds[0], a.as_deref(), &clouds[1], b.as_deref(), d)
+}
+
+fn mean_cost(cost: &dyn Cost, x: &[f64], y: &[f64], cloud: &Cloud, d: usize) -> f64 {
+    let mut v = vec![0.0; d];
+    let mut sum = 0.0;
+    for (i, (x, y)) in x.chunks_exact(d).zip(y.chunks_exact(d)).enumerate() {
+        for k in 0..d {
+            v[k] = y[k] - x[k];
+        }
+        sum += cloud.weight(i, d) * cost.l(&v);
+    }
+    sum
+}
+
+/// At most `most` rows of a cloud; by weight and with replacement if there are weights.
+fn some_rows(cloud: &Cloud, most: usize, d: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let n = cloud.len(d);
+    match &cloud.weights {
+        None => {
+            let mut rows = rand::seq::index::sample(rng, n, most.min(n)).into_vec();
+            rows.sort_unstable();
+            rows
+        }
+        Some(w) => {
+            let mut sum = 0.0;
+            let sums: Vec<f64> = w
+                .iter()
+                .map(|w| {
+                    sum += w;
+                    sum
+                })
+                .collect();
+            (0..most.min(n))
+                .map(|_| {
+                    let u = rng.random_range(0.0..sum);
+                    sums.partition_point(|&s| s <= u).min(n - 1)
+                })
+                .collect()
+        }
+    }
+}
+
+/// All distances of a small set of points, to divide it many times.
+struct Distances {
+    n: usize,
+    matrix: Vec<f32>,
+    row_sums: Vec<f64>,
+    total: f64,
+}
+
+impl Distances {
+    fn new(points: &[&[f64]], d: usize) -> (Self, f64) {
+        let flat: Vec<f64> = points.iter().flat_map(|p| p.iter().copied()).collect();
+        let (narrow, unit) = centred(&[&flat], d);
+        let x = &narrow[0];
+        let n = points.len();
+        let mut matrix = vec![0.0f32; n * n];
+        matrix.par_chunks_mut(n).enumerate().for_each(|(i, row)| {
+            for (j, out) in row.iter_mut().enumerate() {
+                let mut sum = 0.0f32;
+                for k in 0..d {
+                    let v = x[i * d + k] - x[j * d + k];
+                    sum += v * v;
+                }
+                *out = sum.sqrt();
+            }
+        });
+        let row_sums: Vec<f64> = matrix.chunks_exact(n).map(|row| row.iter().map(|&v| f64::from(v)).sum()).collect();
+        let total = row_sums.iter().sum();
+        (
+            Distances {
+                n,
+                matrix,
+                row_sums,
+                total,
+            },
+            unit,
+        )
+    }
+
+    /// The energy distance between the rows `part` and all others.
+    fn divided(&self, part: &[usize]) -> f64 {
+        let (k, rest) = (part.len() as f64, (self.n - part.len()) as f64);
+        let mut inside = 0.0;
+        let mut touching = 0.0;
+        for &i in part {
+            let row = &self.matrix[i * self.n..(i + 1) * self.n];
+            inside += part.iter().map(|&j| f64::from(row[j])).sum::<f64>();
+            touching += self.row_sums[i];
+        }
+        let across = touching - inside;
+        let outside = self.total - inside - 2.0 * across;
+        2.0 * across / (k * rest) - inside / (k * (k - 1.0)) - outside / (rest * (rest - 1.0))
+    }
+
+    /// The statistic of `DIVISIONS` random divisions into `k` and the rest, ascending.
+    fn random_divisions(&self, k: usize, seed: u64) -> Vec<f64> {
+        let mut all: Vec<f64> = (0..DIVISIONS)
+            .into_par_iter()
+            .map(|i| {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(i as u64 + 1);
+                let mut part = rand::seq::index::sample(&mut rng, self.n, k).into_vec();
+                part.sort_unstable();
+                self.divided(&part)
+            })
+            .collect();
+        all.sort_by(f64::total_cmp);
+        all
+    }
+}
+
+/// The 95 % quantile of the statistic for clouds of `sizes` points of one law, from random halves of `cloud`.
+///
+/// The statistic's null distribution scales as `1/n + 1/m`, so halves of other sizes than asked for are scaled by that.
+fn noise_floor(cloud: &Cloud, sizes: [usize; 2], d: usize, seed: u64) -> f64 {
+    let n = cloud.len(d);
+    if n < 4 {
+        return f64::NAN;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(7);
+    let rows = some_rows(cloud, 2 * TEST_POINTS, d, &mut rng);
+    let points: Vec<&[f64]> = rows.iter().map(|&i| &cloud.points[i * d..(i + 1) * d]).collect();
+    let (distances, unit) = Distances::new(&points, d);
+    let k = points.len() / 2;
+    let all = distances.random_divisions(k, seed);
+    let quantile = all[(0.95 * (DIVISIONS - 1) as f64).round() as usize];
+    let rate = |a: usize, b: usize| 1.0 / a as f64 + 1.0 / b as f64;
+    // Random halves of a finite set are a little further apart than independent draws of its law (each point that is in one half is missing in
+    // the other); with hundreds of points that is below the quantile's own error.
+    unit * quantile * rate(sizes[0], sizes[1]) / rate(k, points.len() - k)
+}
+
+/// The relabelling test of `moved` against the points of `to`, on at most 750 points of each.
+fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u64) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(8);
+    let (a, b) = (some_rows(from, TEST_POINTS, d, &mut rng), some_rows(to, TEST_POINTS, d, &mut rng));
+    let mut points: Vec<&[f64]> = a.iter().map(|&i| &moved[i * d..(i + 1) * d]).collect();
+    points.extend(b.iter().map(|&j| &to.points[j * d..(j + 1) * d]));
+    let (distances, _) = Distances::new(&points, d);
+    let part: Vec<usize> = (0..a.len()).collect();
+    if a.len() < 2 || b.len() < 2 {
+        return f64::NAN;
+    }
+    let found = distances.divided(&part);
+    let all = distances.random_divisions(a.len(), seed);
+    // A hair of tolerance: on tied data the same division can come out a rounding apart.
+    let above = all.iter().filter(|&&s| s >= found - 1e-9).count();
+    (1 + above) as f64 / (1 + DIVISIONS) as f64
+}
+
+/// Mean `|r|` at times spread over `[0, 1]` on the characteristics of the source points, in percent of `cost`.
+fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
+    let d = map.dim();
+    let network = map.network();
+    let inner = map.cost().rescaled(map.scaling().scale);
+    let velocity = Velocity::new(inner.as_ref(), d);
+    let n = x.len(d).min(2000);
+    let mut own = implicit::ImplicitWork::new(network);
+    let mut work = network.workspace();
+    let mut sum = 0.0;
+    for start in (0..n).step_by(BLOCK) {
+        let count = (n - start).min(BLOCK);
+        let mut at = Vec::with_capacity(count * d);
+        let mut times = [0.0f32; BLOCK];
+        for i in 0..count {
+            let t = ((start + i) as f64 * 0.618_033_988_749_894_9).fract();
+            times[i] = t as f32;
+            let Ok(moved) = map.forward_at(&x.points[(start + i) * d..(start + i + 1) * d], t) else {
+                return f64::NAN;
+            };
+            at.extend(moved);
+        }
+        let mut z = vec![0.0f32; count * d];
+        map.scaling().to_solver(&at, &mut z);
+        let mut lanes = vec![0.0f32; (d + 1) * BLOCK];
+        to_lanes(&z, d, &mut lanes);
+        lanes[d * BLOCK..].copy_from_slice(&times);
+        let mut weight = [0.0f32; BLOCK];
+        weight[..count].fill(1.0);
+        let (_, sizes) = implicit::block(network, velocity, &lanes, &weight, [1.0, 0.0], None, &mut work, &mut own);
+        sum += sizes[0];
+    }
+    100.0 * map.cost().cost_factor(map.scaling().scale) * sum / n as f64 / cost
+}
+
+/// Share of `moved` points whose nearest point of `to` has their class.
+fn nearest_class(moved: &[f64], classes: &[String], to: &[f64], to_classes: &[String], d: usize) -> f64 {
+    let right: usize = moved
+        .par_chunks_exact(d)
+        .zip(classes)
+        .map(|(p, class)| {
+            let mut best = (f64::INFINITY, 0);
+            for (j, q) in to.chunks_exact(d).enumerate() {
+                let distance: f64 = p.iter().zip(q).map(|(a, b)| (a - b).powi(2)).sum();
+                if distance < best.0 {
+                    best = (distance, j);
+                }
+            }
+            usize::from(&to_classes[best.1] == class)
+        })
+        .sum();
+    right as f64 / classes.len() as f64
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let truth = self.rows.iter().any(|r| r.forward.uvp.is_some() || r.backward.uvp.is_some());
+        writeln!(
+            f,
+            "{} source and {} target points, {} dimension{}, cost {}",
+            self.points[0],
+            self.points[1],
+            self.dim,
+            if self.dim == 1 { "" } else { "s" },
+            self.cost
+        )?;
+        write!(f, "{:<12} {:>28} {:>28}", "", "forward", "backward")?;
+        writeln!(f)?;
+        write!(f, "{:<12}", "map")?;
+        for _ in 0..2 {
+            write!(f, " {:>10} {:>6} {:>10}", "mismatch", "p", "cost")?;
+        }
+        if truth {
+            write!(f, " {:>10} {:>10}", "UVP fwd %", "UVP bwd %")?;
+        }
+        writeln!(f)?;
+        for row in &self.rows {
+            write!(f, "{:<12}", row.map)?;
+            for d in [&row.forward, &row.backward] {
+                write!(f, " {:>10} {:>6.3} {:>10}", short(d.energy_distance), d.p_value, short(d.cost))?;
+            }
+            if truth {
+                for uvp in [row.forward.uvp, row.backward.uvp] {
+                    write!(f, " {:>10}", uvp.map_or("-".into(), short))?;
+                }
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "{:<12} {:>10} {:>18} {:>10}", "noise (95 %)", short(self.noise_forward), "", short(self.noise_backward))?;
+        writeln!(
+            f,
+            "cycle error {} % and {} % of the variance; Hamilton-Jacobi residual {} % of the cost",
+            short(self.cycle_forward),
+            short(self.cycle_backward),
+            short(self.residual)
+        )?;
+        if let (Some(a), Some(b)) = (self.class_accuracy_forward, self.class_accuracy_backward) {
+            writeln!(f, "arrived at their own class: {:.1} % forward, {:.1} % backward", 100.0 * a, 100.0 * b)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Three significant digits, plain where that is short.
+fn short(x: f64) -> String {
+    if !x.is_finite() {
+        return "-".into();
+    }
+    if x == 0.0 {
+        return "0".into();
+    }
+    let magnitude = x.abs().log10().floor();
+    if (-3.0..5.0).contains(&magnitude) {
+        let places = (2.0 - magnitude).clamp(0.0, 5.0) as usize;
+        format!("{x:.places$}")
+    } else {
+        format!("{x:.2e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud(n: usize, d: usize, shift: f64, seed: u64) -> Cloud {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        Cloud {
+            points: (0..n * d).map(|_| shift + rng.random_range(-1.0..1.0)).collect(),
+            weights: None,
+            classes: None,
+            rows: (0..n as u32).collect(),
+        }
+    }
+
+    #[test]
+    fn a_division_is_the_energy_distance_of_its_parts() {
+        let d = 3;
+        let x = cloud(40, d, 0.0, 1);
+        let points: Vec<&[f64]> = x.points.chunks_exact(d).collect();
+        let (distances, unit) = Distances::new(&points, d);
+        let part: Vec<usize> = (0..40).filter(|i| i % 3 == 0).collect();
+        let pick = |inside: bool| -> Vec<f64> {
+            (0..40).filter(|i| (i % 3 == 0) == inside).flat_map(|i| points[i].to_vec()).collect()
+        };
+        let expected = energy_distance(&pick(true), None, &pick(false), None, d);
+        assert!((unit * distances.divided(&part) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_floor_is_what_independent_draws_show() {
+        // The 95 % quantile of the statistic between fresh draws, beside the floor from one cloud.
+        let d = 2;
+        let mut fresh: Vec<f64> = (0..400)
+            .map(|i| mismatch(&cloud(100, d, 0.0, 1000 + 2 * i).points, &cloud(100, d, 0.0, 0), &cloud(150, d, 0.0, 1001 + 2 * i), d))
+            .collect();
+        fresh.sort_by(f64::total_cmp);
+        let expected = fresh[380];
+        let found = noise_floor(&cloud(900, d, 0.0, 5), [100, 150], d, 3);
+        assert!((found / expected - 1.0).abs() < 0.25, "{found} {expected}");
+    }
+
+    #[test]
+    fn p_values_are_small_for_other_laws_and_spread_for_the_same() {
+        let d = 2;
+        let (x, y, z) = (cloud(200, d, 0.0, 1), cloud(200, d, 0.0, 2), cloud(200, d, 0.3, 3));
+        assert!(p_value(&z.points, &z, &x, d, 1) < 0.01);
+        let p: Vec<f64> = (0..40).map(|i| p_value(&cloud(60, d, 0.0, 10 + i).points, &cloud(60, d, 0.0, 0), &y, d, 1)).collect();
+        let small = p.iter().filter(|&&p| p < 0.1).count();
+        assert!((0..12).contains(&small), "{p:?}");
+        assert!(p.iter().any(|&p| p > 0.5));
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (x, text) in [(0.0, "0"), (1234.5, "1234"), (0.012_34, "0.0123"), (1e-9, "1.00e-9"), (-3.456, "-3.46"), (f64::NAN, "-")] {
+            assert_eq!(short(x), text);
+        }
+    }
+}
