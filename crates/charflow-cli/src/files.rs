@@ -54,14 +54,39 @@ pub struct FileRecord {
     pub fingerprint: String,
 }
 
+/// A file as reports name it: without the folders of the machine it was on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Brief<'a> {
+    path: &'a Path,
+    bytes: u64,
+    rows: usize,
+    columns: &'a [String],
+    fingerprint: &'a str,
+}
+
 impl FileRecord {
+    /// For a report.
+    pub fn brief(&self) -> Brief<'_> {
+        Brief {
+            path: &self.path,
+            bytes: self.bytes,
+            rows: self.rows,
+            columns: &self.columns,
+            fingerprint: &self.fingerprint,
+        }
+    }
+
     fn of(table: &Table) -> Self {
         let path = table.path.clone();
         FileRecord {
             absolute: std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()),
             bytes: std::fs::metadata(&path).map_or(0, |m| m.len()),
             rows: table.rows,
-            columns: if table.has_names { table.columns.clone() } else { Vec::new() },
+            columns: if table.has_names {
+                table.columns.clone()
+            } else {
+                Vec::new()
+            },
             fingerprint: fingerprint(table),
             path,
         }
@@ -79,7 +104,10 @@ pub fn fingerprint(table: &Table) -> String {
         table.columns.iter().for_each(|c| hash.text(c));
     }
     table.origin.iter().for_each(|o| hash.word(o.to_bits()));
-    table.values.iter().for_each(|v| hash.word(u64::from(v.to_bits())));
+    table
+        .values
+        .iter()
+        .for_each(|v| hash.word(u64::from(v.to_bits())));
     for label in table.labels.iter().flatten() {
         hash.text(label);
     }
@@ -190,7 +218,12 @@ fn target_columns(source: &Table, target: &Path, args: &ColumnArgs) -> Result<Op
 }
 
 fn listed(names: &[&String]) -> String {
-    let mut text = names.iter().take(8).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(8)
+        .map(|n| format!("`{n}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > 8 {
         text.push_str(&format!(" and {} more", names.len() - 8));
     }
@@ -231,7 +264,11 @@ pub fn options_for(path: &Path, args: &ColumnArgs, expected: &Expected<'_>) -> R
     if args.columns.is_some() {
         let options = args.options();
         let (dim, _) = fits(&options)?;
-        return if dim == expected.dim { Ok(options) } else { Err(wrong(dim)) };
+        return if dim == expected.dim {
+            Ok(options)
+        } else {
+            Err(wrong(dim))
+        };
     }
     if let Some(names) = expected.columns {
         let options = with(Some(columns_spec(names)));
@@ -305,8 +342,12 @@ mod tests {
             "0,0\n0,0\n0,0\n",
             "0\n0\n0\n0\n",
         ];
-        let prints: std::collections::HashSet<String> = texts.iter().map(|t| fingerprint(&table(t))).collect();
+        let prints: std::collections::HashSet<String> =
+            texts.iter().map(|t| fingerprint(&table(t))).collect();
         assert_eq!(prints.len(), texts.len());
-        assert_eq!(fingerprint(&table(texts[0])), fingerprint(&table("x,y\n1.0,2.00\n3e0,4\n")));
+        assert_eq!(
+            fingerprint(&table(texts[0])),
+            fingerprint(&table("x,y\n1.0,2.00\n3e0,4\n"))
+        );
     }
 }

@@ -12,9 +12,7 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 pub fn listen() {
     let _ = ctrlc::set_handler(|| {
         if GUARDED.load(Ordering::SeqCst) && !ASKED.swap(true, Ordering::SeqCst) {
-            crate::terminal::tell(
-                "\nstopping after this step; press Ctrl-C again to stop at once",
-            );
+            crate::terminal::tell("\nstopping after this step; press Ctrl-C again to stop at once");
         } else {
             std::process::exit(1);
         }

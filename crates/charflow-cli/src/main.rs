@@ -50,10 +50,15 @@ enum Verb {
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map_or(String::new(), |l| {
-            format!(" ({}:{})", l.file(), l.line())
-        });
-        let what = info.payload_as_str().unwrap_or("no message");
+        let place = info
+            .location()
+            .map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
+        let payload = info.payload();
+        let what = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or(payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         terminal::tell(&format!(
             "error: this is a bug in charflow {}, not in your data: {what}{place}. Please report it with the command line.",
             env!("CARGO_PKG_VERSION")
@@ -99,13 +104,24 @@ mod tests {
         let mut command = Cli::command();
         let mut seen = 0;
         let mut helps = vec![command.render_long_help().to_string()];
-        for verb in command.get_subcommands_mut() {
+        for verb in command
+            .get_subcommands_mut()
+            .filter(|v| v.get_name() != "help")
+        {
             let help = verb.render_long_help().to_string();
-            assert!(help.contains("Example"), "{} has no example", verb.get_name());
+            assert!(
+                help.contains("Example"),
+                "{} has no example",
+                verb.get_name()
+            );
             helps.push(help);
         }
         for help in helps {
-            for line in help.lines().map(str::trim).filter(|l| l.starts_with("charflow ")) {
+            for line in help
+                .lines()
+                .map(str::trim)
+                .filter(|l| l.starts_with("charflow "))
+            {
                 let words = line.split_whitespace().map(|w| w.trim_matches('\''));
                 assert!(Cli::try_parse_from(words).is_ok(), "{line}");
                 seen += 1;

@@ -5,7 +5,9 @@ use charflow::Samples;
 use charflow::map::{BackwardMap, ForwardMap};
 use charflow::model::CharacteristicMap;
 use charflow::solver::HistoryRow;
-use charflow_lab::figures::{FlowStrip, LineTransportFigure, LossFigure, LossPanel, Series, Style, TransportFigure};
+use charflow_lab::figures::{
+    FlowStrip, LineTransportFigure, LossFigure, LossPanel, Series, Style, TransportFigure,
+};
 use charflow_lab::project::Projection;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +41,9 @@ impl Side {
         Side {
             points: samples.gather(&rows),
             classes: samples.class_of().map(|of| {
-                rows.iter().map(|&i| samples.class_names()[of[i as usize] as usize].clone()).collect()
+                rows.iter()
+                    .map(|&i| samples.class_names()[of[i as usize] as usize].clone())
+                    .collect()
             }),
         }
     }
@@ -49,7 +53,10 @@ impl Clouds {
     /// Takes up to a few thousand points of each side; call it while the samples are at hand.
     pub fn of(source: &Samples, target: &Samples) -> Self {
         let name = |s: &Samples| {
-            Path::new(s.name()).file_stem().map_or_else(|| s.name().to_string(), |n| n.to_string_lossy().into_owned())
+            Path::new(s.name()).file_stem().map_or_else(
+                || s.name().to_string(),
+                |n| n.to_string_lossy().into_owned(),
+            )
         };
         let columns = source.columns().or(target.columns()).map_or_else(
             || (1..=source.dim()).map(|k| format!("x{k}")).collect(),
@@ -68,8 +75,14 @@ impl Clouds {
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn draw(map: &CharacteristicMap, clouds: &Clouds, history: &[HistoryRow], out: &Path) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(out).map_err(|e| crate::failure::Failure::system(out, "the folder cannot be made", &e))?;
+pub fn draw(
+    map: &CharacteristicMap,
+    clouds: &Clouds,
+    history: &[HistoryRow],
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(out)
+        .map_err(|e| crate::failure::Failure::system(out, "the folder cannot be made", &e))?;
     let mut files = Vec::new();
     let (source, target) = (&clouds.source.points[..], &clouds.target.points[..]);
     let pushed = map.forward(source)?;
@@ -123,10 +136,18 @@ pub fn draw(map: &CharacteristicMap, clouds: &Clouds, history: &[HistoryRow], ou
 /// The curves of `history.csv`.
 fn losses(history: &[HistoryRow], out: &Path) -> Result<Vec<PathBuf>> {
     let line = |name: &str, color: usize, value: &dyn Fn(&HistoryRow) -> f64| {
-        Series::new(name, history.iter().map(|r| (r.step as f64, value(r))).collect(), Style::Line, color)
+        Series::new(
+            name,
+            history.iter().map(|r| (r.step as f64, value(r))).collect(),
+            Style::Line,
+            color,
+        )
     };
     let dots = |name: &str, color: usize, value: &dyn Fn(&HistoryRow) -> Option<f64>| {
-        let points = history.iter().filter_map(|r| Some((r.step as f64, value(r)?))).collect();
+        let points = history
+            .iter()
+            .filter_map(|r| Some((r.step as f64, value(r)?)))
+            .collect();
         Series::new(name, points, Style::Points, color)
     };
     let label = "solver units";
@@ -153,12 +174,18 @@ fn losses(history: &[HistoryRow], out: &Path) -> Result<Vec<PathBuf>> {
         panel(
             "Objective",
             label,
-            vec![line("batch", 0, &|r| r.loss), dots("held out", 1, &|r| r.held_out)],
+            vec![
+                line("batch", 0, &|r| r.loss),
+                dots("held out", 1, &|r| r.held_out),
+            ],
         ),
         panel("Learning rate", "", vec![line("rate", 5, &|r| r.rate)]),
     ];
     panels.retain(|p| !p.series.is_empty());
-    let figure = LossFigure { title: "", panels: &panels };
+    let figure = LossFigure {
+        title: "",
+        panels: &panels,
+    };
     Ok(figure.save(&out.join("losses"))?)
 }
 

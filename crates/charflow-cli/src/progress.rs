@@ -19,6 +19,8 @@ pub struct Watcher<'a> {
     run: &'a RunDir,
     bar: Option<ProgressBar>,
     last: Option<Instant>,
+    /// Between the first step and the last: what is said before or after is in the report, which follows.
+    under_way: bool,
     time_limit: f64,
     seconds_before: f64,
     checkpoint_seconds: f64,
@@ -26,10 +28,16 @@ pub struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     /// Watches a solve of `run`; `seconds_before` were spent before a resume.
-    pub fn new(run: &'a RunDir, time_limit: f64, seconds_before: f64, checkpoint_seconds: f64) -> Self {
+    pub fn new(
+        run: &'a RunDir,
+        time_limit: f64,
+        seconds_before: f64,
+        checkpoint_seconds: f64,
+    ) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr_with_hz(5));
-            if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3}%  {msg}") {
+            let bar =
+                ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr_with_hz(5));
+            if let Ok(style) = ProgressStyle::with_template("{bar:14} {wide_msg}") {
                 bar.set_style(style);
             }
             bar
@@ -38,6 +46,7 @@ impl<'a> Watcher<'a> {
             run,
             bar,
             last: None,
+            under_way: false,
             time_limit,
             seconds_before,
             checkpoint_seconds,
@@ -65,24 +74,33 @@ impl<'a> Watcher<'a> {
     }
 }
 
+/// What matters most comes first: a narrow terminal cuts the end off.
 fn line(p: &Progress<'_>, left: Option<f64>) -> String {
-    let mut text = format!("step {}/{}  {:.0} steps/s", p.step, p.steps, p.rate);
+    let mut text = format!("step {}/{}  {:.0}/s", p.step, p.steps, p.rate);
+    if let Some(left) = left {
+        text.push_str(&format!("  {} left", duration(left)));
+    }
     if let Some(row) = p.latest {
         let hj = row.hj + row.hj_terminal + row.pde;
-        text.push_str(&format!("  loss {:.2e}  HJ {hj:.1e}  ED {:.1e} {:.1e}", row.loss, row.ed_forward, row.ed_backward));
+        text.push_str(&format!(
+            "  loss {:.1e}  HJ {hj:.1e}  ED {:.1e} {:.1e}",
+            row.loss, row.ed_forward, row.ed_backward
+        ));
         if let Some(held_out) = row.held_out {
             text.push_str(&format!("  held-out {held_out:.1e}"));
         }
-    }
-    if let Some(left) = left {
-        text.push_str(&format!("  {} left", duration(left)));
     }
     text
 }
 
 impl Observer for Watcher<'_> {
     fn on_progress(&mut self, p: &Progress<'_>) {
-        let every = if self.bar.is_some() { 0.2 } else { LINE_SECONDS };
+        self.under_way = p.step < p.steps;
+        let every = if self.bar.is_some() {
+            0.2
+        } else {
+            LINE_SECONDS
+        };
         // The rate of the first steps says nothing yet.
         let last = self.last.get_or_insert_with(Instant::now);
         if last.elapsed() < Duration::from_secs_f64(every) {
@@ -93,14 +111,17 @@ impl Observer for Watcher<'_> {
         let text = line(p, left);
         match &self.bar {
             Some(bar) => {
-                bar.set_position((share * PARTS as f64) as u64);
                 bar.set_message(text);
+                bar.set_position((share * PARTS as f64) as u64);
             }
             None => tell(&text),
         }
     }
 
     fn on_note(&mut self, text: &str) {
+        if !self.under_way {
+            return;
+        }
         match &self.bar {
             Some(bar) => bar.suspend(|| note(text)),
             None => note(text),

@@ -29,7 +29,8 @@ use std::path::{Path, PathBuf};
 /// What the system says, with the file's name.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).map_err(|e| Failure::system(path, "cannot be written", &e))?;
+    file.write_all(bytes)
+        .map_err(|e| Failure::system(path, "cannot be written", &e))?;
     Ok(file.commit()?)
 }
 
@@ -97,7 +98,9 @@ pub struct Lock {
 impl RunDir {
     /// The run directory at `path`.
     pub fn new(path: &Path) -> Self {
-        RunDir { path: path.to_path_buf() }
+        RunDir {
+            path: path.to_path_buf(),
+        }
     }
 
     /// Its path.
@@ -156,9 +159,14 @@ impl RunDir {
         }
         let place = self.path.display();
         if !self.path.is_dir() {
-            return Err(Failure::input(format!("{place} exists and is no folder. Choose another one with -o.")));
+            return Err(Failure::input(format!(
+                "{place} exists and is no folder. Choose another one with -o."
+            )));
         }
-        let empty = fs::read_dir(&self.path).map_err(|e| Failure::system(&self.path, "cannot be read", &e))?.next().is_none();
+        let empty = fs::read_dir(&self.path)
+            .map_err(|e| Failure::system(&self.path, "cannot be read", &e))?
+            .next()
+            .is_none();
         match (force, self.looks_like_a_run()) {
             (true, true) => Ok(()),
             (true, false) if empty => Ok(()),
@@ -168,7 +176,9 @@ impl RunDir {
             (false, true) => Err(Failure::input(format!(
                 "{place} holds a run already. Go on with it by --resume, replace it by --force, or choose another one with -o."
             ))),
-            (false, false) => Err(Failure::input(format!("{place} exists already. Choose another one with -o."))),
+            (false, false) => Err(Failure::input(format!(
+                "{place} exists already. Choose another one with -o."
+            ))),
         }
     }
 
@@ -178,17 +188,25 @@ impl RunDir {
     /// What the system says.
     pub fn begin(&self, config: &Config, data: &DataRecord) -> Result<Lock> {
         let settings = config.to_toml();
-        let record = toml::to_string(data).map_err(|e| Failure::input(format!("the record of the data cannot be written: {e}")))?;
+        let record = toml::to_string(data).map_err(|e| {
+            Failure::input(format!("the record of the data cannot be written: {e}"))
+        })?;
         if self.exists() {
             let lock = self.lock()?;
             // The settings stay until the new ones replace them: without them the directory would not be known as ours.
-            let results = FILES.iter().filter(|f| **f != "config.toml").map(|f| self.path.join(f));
+            let results = FILES
+                .iter()
+                .filter(|f| **f != "config.toml")
+                .map(|f| self.path.join(f));
             let pictures = FIGURES
                 .iter()
                 .flat_map(|f| ["png", "svg"].map(|e| self.figures().join(format!("{f}.{e}"))));
             for file in results.chain(pictures) {
                 match fs::remove_file(&file) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound && e.kind() != std::io::ErrorKind::NotADirectory => {
+                    Err(e)
+                        if e.kind() != std::io::ErrorKind::NotFound
+                            && e.kind() != std::io::ErrorKind::NotADirectory =>
+                    {
                         return Err(Failure::system(&file, "cannot be removed", &e));
                     }
                     _ => {}
@@ -204,22 +222,28 @@ impl RunDir {
             Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let cannot = |e: &std::io::Error| Failure::system(&self.path, "the folder cannot be made", e);
+        let cannot =
+            |e: &std::io::Error| Failure::system(&self.path, "the folder cannot be made", e);
         fs::create_dir_all(&parent).map_err(|e| cannot(&e))?;
-        let name = self.path.file_name().ok_or_else(|| Failure::input(format!("{} names no folder.", self.path.display())))?;
+        let name = self
+            .path
+            .file_name()
+            .ok_or_else(|| Failure::input(format!("{} names no folder.", self.path.display())))?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".{}.tmp", std::process::id()));
         let temporary = parent.join(hidden);
         let _ = fs::remove_dir_all(&temporary);
-        let made = fs::create_dir(&temporary).map_err(|e| cannot(&e)).and_then(|()| {
-            let inside = RunDir::new(&temporary);
-            let lock = inside.lock()?;
-            write_file(&inside.config(), settings.as_bytes())?;
-            write_file(&inside.data(), record.as_bytes())?;
-            fs::rename(&temporary, &self.path).map_err(|e| cannot(&e))?;
-            Ok(lock)
-        });
+        let made = fs::create_dir(&temporary)
+            .map_err(|e| cannot(&e))
+            .and_then(|()| {
+                let inside = RunDir::new(&temporary);
+                let lock = inside.lock()?;
+                write_file(&inside.config(), settings.as_bytes())?;
+                write_file(&inside.data(), record.as_bytes())?;
+                fs::rename(&temporary, &self.path).map_err(|e| cannot(&e))?;
+                Ok(lock)
+            });
         if made.is_err() {
             let _ = fs::remove_dir_all(&temporary);
         }
@@ -232,18 +256,27 @@ impl RunDir {
     /// One does already.
     pub fn lock(&self) -> Result<Lock> {
         // A folder can be opened and locked on Unix only; elsewhere runs are not guarded against each other.
-        let folder = if cfg!(unix) { fs::File::open(&self.path).ok() } else { None };
+        let folder = if cfg!(unix) {
+            fs::File::open(&self.path).ok()
+        } else {
+            None
+        };
         if let Some(folder) = &folder
             && let Err(fs::TryLockError::WouldBlock) = folder.try_lock()
         {
-            return Err(Failure::input(format!("{}: another charflow is working on this run.", self.path.display())));
+            return Err(Failure::input(format!(
+                "{}: another charflow is working on this run.",
+                self.path.display()
+            )));
         }
         Ok(Lock { _folder: folder })
     }
 
     /// Removes what a killed process left: our own temporary files.
     pub fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(&self.path) else { return };
+        let Ok(entries) = fs::read_dir(&self.path) else {
+            return;
+        };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -260,7 +293,8 @@ impl RunDir {
     /// They are missing or cannot be read.
     pub fn read_config(&self) -> Result<Config> {
         let path = self.config();
-        let text = fs::read_to_string(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))?;
+        let text =
+            fs::read_to_string(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))?;
         Config::from_toml(&text).map_err(|e| Failure::input(format!("{}: {e}", path.display())))
     }
 
@@ -270,8 +304,10 @@ impl RunDir {
     /// It is missing or cannot be read.
     pub fn read_data(&self) -> Result<DataRecord> {
         let path = self.data();
-        let text = fs::read_to_string(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))?;
-        toml::from_str(&text).map_err(|e| Failure::input(format!("{}: {}", path.display(), e.message())))
+        let text =
+            fs::read_to_string(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))?;
+        toml::from_str(&text)
+            .map_err(|e| Failure::input(format!("{}: {}", path.display(), e.message())))
     }
 
     /// Writes the losses.
@@ -302,7 +338,12 @@ impl RunDir {
         csv::Reader::from_reader(&bytes[..])
             .deserialize()
             .collect::<std::result::Result<_, _>>()
-            .map_err(|e| Failure::input(format!("{}: the losses cannot be read: {e}.", path.display())))
+            .map_err(|e| {
+                Failure::input(format!(
+                    "{}: the losses cannot be read: {e}.",
+                    path.display()
+                ))
+            })
     }
 }
 
@@ -322,7 +363,10 @@ impl Fitted {
     pub fn open(path: &Path) -> Result<Self> {
         let run = RunDir::new(path);
         if !run.exists() {
-            return Err(Failure::input(format!("{}: there is no such run directory or model file.", path.display())));
+            return Err(Failure::input(format!(
+                "{}: there is no such run directory or model file.",
+                path.display()
+            )));
         }
         if !path.is_dir() {
             let map = CharacteristicMap::load(path)?;
@@ -335,13 +379,20 @@ impl Fitted {
                     path.display(),
                     resume_command(&data, path)
                 ),
-                _ => format!("{}: this folder holds no model.safetensors, so it is no run of charflow.", path.display()),
+                _ => format!(
+                    "{}: this folder holds no model.safetensors, so it is no run of charflow.",
+                    path.display()
+                ),
             };
             return Err(Failure::input(message));
         }
         let map = CharacteristicMap::load(&run.model())?;
         // A model without its neighbours still works; a damaged record is worth a word.
-        let data = if run.data().exists() { Some(run.read_data()?) } else { None };
+        let data = if run.data().exists() {
+            Some(run.read_data()?)
+        } else {
+            None
+        };
         Ok(Fitted { map, data })
     }
 
@@ -357,7 +408,12 @@ impl Fitted {
 
 /// The command that goes on with a run.
 pub fn resume_command(data: &DataRecord, run: &Path) -> String {
-    format!("charflow fit {} {} -o {} --resume", shown(&data.source.path), shown(&data.target.path), shown(run))
+    format!(
+        "charflow fit {} {} -o {} --resume",
+        shown(&data.source.path),
+        shown(&data.target.path),
+        shown(run)
+    )
 }
 
 /// The command line of this process, as a shell would take it.

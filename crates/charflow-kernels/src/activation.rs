@@ -145,7 +145,15 @@ const ABREAST: usize = 3;
 /// 1.2e-7 relative.
 #[inline(always)]
 unsafe fn exp_nonpositive<V: Simd<T = f32>, const K: usize>(x: [V; K]) -> [V; K] {
-    const TAYLOR: [f32; 7] = [1.0, 1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0];
+    const TAYLOR: [f32; 7] = [
+        1.0,
+        1.0,
+        0.5,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+    ];
     // SAFETY: the trait's promise is passed on to the caller.
     unsafe {
         let (mut k, mut r, mut p) = (x, x, x);

@@ -138,11 +138,7 @@ pub fn rows<T: Real>(
     scratch: &mut Scratch<T>,
 ) {
     assert!(x.dim == y.dim && block < blocks(x.n) && value.len() >= BLOCK);
-    assert!(
-        gradient
-            .as_ref()
-            .is_none_or(|g| g.len() >= BLOCK * x.dim)
-    );
+    assert!(gradient.as_ref().is_none_or(|g| g.len() >= BLOCK * x.dim));
     if x.dim <= DIRECT {
         direct(isa, x, block, y, value, gradient);
     } else {
@@ -435,13 +431,28 @@ mod tests {
             for block in 0..blocks(n) {
                 let mut value = [0.0; BLOCK];
                 let mut gradient = vec![T::ZERO; BLOCK * d];
-                rows(isa, &xc, block, &yc, &mut value, Some(&mut gradient), &mut scratch);
+                rows(
+                    isa,
+                    &xc,
+                    block,
+                    &yc,
+                    &mut value,
+                    Some(&mut gradient),
+                    &mut scratch,
+                );
                 for i in 0..BLOCK.min(n - block * BLOCK) {
                     let (sum, slope) = naive(&x, &y, &b, d, block * BLOCK + i);
-                    assert!((value[i] - sum).abs() <= tolerance * sum.abs(), "{isa:?} {n} {m} {d}: {} {sum}", value[i]);
+                    assert!(
+                        (value[i] - sum).abs() <= tolerance * sum.abs(),
+                        "{isa:?} {n} {m} {d}: {} {sum}",
+                        value[i]
+                    );
                     let size = slope.iter().map(|a| a.abs()).fold(1.0, f64::max);
                     for k in 0..d {
-                        assert!((gradient[i * d + k].f64() - slope[k]).abs() <= 50.0 * tolerance * size, "{isa:?} {n} {m} {d}");
+                        assert!(
+                            (gradient[i * d + k].f64() - slope[k]).abs() <= 50.0 * tolerance * size,
+                            "{isa:?} {n} {m} {d}"
+                        );
                     }
                 }
             }
@@ -465,7 +476,15 @@ mod tests {
         let c = Cloud::new(&x, d, None);
         let wide: Vec<f64> = x.iter().map(|&a| f64::from(a)).collect();
         let mut value = [0.0; BLOCK];
-        rows(Isa::current(), &c, 0, &c, &mut value, None, &mut Scratch::default());
+        rows(
+            Isa::current(),
+            &c,
+            0,
+            &c,
+            &mut value,
+            None,
+            &mut Scratch::default(),
+        );
         let (sum, _) = naive(&wide, &wide, &[1.0 / 60.0; 60], d, 5);
         assert!((value[5] - sum).abs() < 1e-6);
     }

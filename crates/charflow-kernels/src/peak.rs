@@ -1,7 +1,7 @@
 //! The machine's fused multiply-add rate, measured: what a share of peak is a share of.
 
-use crate::simd::{Simd, by_isa};
 use crate::Isa;
+use crate::simd::{Simd, by_isa};
 use std::time::Instant;
 
 /// Independent sums in flight: more than the latency times the units of any processor in use, few enough for 16 registers.
@@ -28,7 +28,15 @@ pub fn fma_rate(isa: Isa, threads: usize, seconds: f64) -> f64 {
                 scope.spawn(|| {
                     let mut out = 0.0f32;
                     // SAFETY: `out` is a good place for one number.
-                    unsafe { spin(isa, ROUNDS, std::hint::black_box(0.999), std::hint::black_box(0.001), &raw mut out) };
+                    unsafe {
+                        spin(
+                            isa,
+                            ROUNDS,
+                            std::hint::black_box(0.999),
+                            std::hint::black_box(0.001),
+                            &raw mut out,
+                        )
+                    };
                     std::hint::black_box(out);
                 });
             }

@@ -470,12 +470,7 @@ pub fn transpose<T: Real>(isa: Isa, rows: usize, src: &[T], dst: &mut [T]) {
     transpose_range(0..rows, width, src, dst);
 }
 
-fn transpose_range<T: Real>(
-    rows: std::ops::Range<usize>,
-    width: usize,
-    src: &[T],
-    dst: &mut [T],
-) {
+fn transpose_range<T: Real>(rows: std::ops::Range<usize>, width: usize, src: &[T], dst: &mut [T]) {
     for r in rows {
         for (s, &x) in src[r * BLOCK..(r + 1) * BLOCK].iter().enumerate() {
             dst[s * width + r] = x;

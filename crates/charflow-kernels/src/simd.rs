@@ -122,14 +122,22 @@ macro_rules! portable {
             #[inline(always)]
             unsafe fn max(mut self, b: Self) -> Self {
                 for i in 0..$n {
-                    self.0[i] = if self.0[i] > b.0[i] { self.0[i] } else { b.0[i] };
+                    self.0[i] = if self.0[i] > b.0[i] {
+                        self.0[i]
+                    } else {
+                        b.0[i]
+                    };
                 }
                 self
             }
             #[inline(always)]
             unsafe fn min(mut self, b: Self) -> Self {
                 for i in 0..$n {
-                    self.0[i] = if self.0[i] < b.0[i] { self.0[i] } else { b.0[i] };
+                    self.0[i] = if self.0[i] < b.0[i] {
+                        self.0[i]
+                    } else {
+                        b.0[i]
+                    };
                 }
                 self
             }

@@ -69,7 +69,12 @@ fn products<T: Real>(rows: usize, depth: usize, tolerance: f64) {
                             + start;
                     }
                 }
-                close(&c, &expected, tolerance, &format!("{isa:?} {rows} x {depth}"));
+                close(
+                    &c,
+                    &expected,
+                    tolerance,
+                    &format!("{isa:?} {rows} x {depth}"),
+                );
             }
         }
     }
@@ -105,7 +110,12 @@ fn outers<T: Real>(rows: usize, out: usize, tolerance: f64) {
                     }
                 }
             }
-            close(&c, &expected, tolerance, &format!("{isa:?} outer {rows} x {out}"));
+            close(
+                &c,
+                &expected,
+                tolerance,
+                &format!("{isa:?} outer {rows} x {out}"),
+            );
         }
     }
 }
@@ -127,7 +137,15 @@ proptest! {
 
 #[test]
 fn products_of_the_sizes_in_use() {
-    for (rows, depth) in [(64, 3), (64, 64), (1, 64), (3, 64), (128, 65), (65, 128), (128, 128)] {
+    for (rows, depth) in [
+        (64, 3),
+        (64, 64),
+        (1, 64),
+        (3, 64),
+        (128, 65),
+        (65, 128),
+        (128, 128),
+    ] {
         products::<f32>(rows, depth, 1e-5);
     }
 }
@@ -158,7 +176,9 @@ fn activations_are_the_exact_ones() {
     // Dense near zero, far out on both sides, and the ends of the exponential's range.
     let mut z: Vec<f64> = (-4000..4000).map(|i| f64::from(i) * 0.005).collect();
     z.extend((-1000..1000).map(|i| f64::from(i) * 1e-6));
-    z.extend([0.0, -0.0, 88.0, -88.0, 1e4, -1e4, 1e30, -1e30, 3e-39, -3e-39]);
+    z.extend([
+        0.0, -0.0, 88.0, -88.0, 1e4, -1e4, 1e30, -1e30, 3e-39, -3e-39,
+    ]);
     while !z.len().is_multiple_of(BLOCK) {
         z.push(0.5);
     }
@@ -171,17 +191,40 @@ fn activations_are_the_exact_ones() {
     ] {
         let z32: Vec<f32> = of(&z);
         for isa in Isa::available() {
-            let (mut a, mut s, mut c) = (vec![0.25f32; z.len()], vec![0.0; z.len()], vec![0.0; z.len()]);
+            let (mut a, mut s, mut c) = (
+                vec![0.25f32; z.len()],
+                vec![0.0; z.len()],
+                vec![0.0; z.len()],
+            );
             activation::evaluate(isa, kind, 0.5, &z32, &mut a, &mut s, &mut c);
             for i in 0..z.len() {
                 let [f, f1, f2] = activation::exact(kind, f64::from(z32[i]));
-                let scale = if let Activation::Softplus { beta } = kind { beta } else { 1.0 };
+                let scale = if let Activation::Softplus { beta } = kind {
+                    beta
+                } else {
+                    1.0
+                };
                 let near = |x: f32, y: f64, size: f64| {
                     (f64::from(x) - y).abs() <= 4.0 * f64::from(f32::EPSILON) * (size + y.abs())
                 };
-                assert!(near(a[i], 0.25 + 0.5 * f, 1.0), "{kind:?} {isa:?} f({}) = {} not {f}", z32[i], a[i]);
-                assert!(near(s[i], 0.5 * f1, 1.0), "{kind:?} {isa:?} f'({}) = {} not {f1}", z32[i], s[i]);
-                assert!(near(c[i], 0.5 * f2, scale), "{kind:?} {isa:?} f''({}) = {} not {f2}", z32[i], c[i]);
+                assert!(
+                    near(a[i], 0.25 + 0.5 * f, 1.0),
+                    "{kind:?} {isa:?} f({}) = {} not {f}",
+                    z32[i],
+                    a[i]
+                );
+                assert!(
+                    near(s[i], 0.5 * f1, 1.0),
+                    "{kind:?} {isa:?} f'({}) = {} not {f1}",
+                    z32[i],
+                    s[i]
+                );
+                assert!(
+                    near(c[i], 0.5 * f2, scale),
+                    "{kind:?} {isa:?} f''({}) = {} not {f2}",
+                    z32[i],
+                    c[i]
+                );
             }
         }
     }
@@ -198,10 +241,19 @@ fn derivatives_of_the_exact_activations_are_differences() {
         for i in -50..50 {
             let z = f64::from(i) * 0.1 + 0.03; // celu's second derivative jumps at 0
             let h = 1e-5;
-            let (up, down) = (activation::exact(kind, z + h), activation::exact(kind, z - h));
+            let (up, down) = (
+                activation::exact(kind, z + h),
+                activation::exact(kind, z - h),
+            );
             let at = activation::exact(kind, z);
-            assert!((at[1] - (up[0] - down[0]) / (2.0 * h)).abs() < 1e-8, "{kind:?} {z}");
-            assert!((at[2] - (up[1] - down[1]) / (2.0 * h)).abs() < 1e-8, "{kind:?} {z}");
+            assert!(
+                (at[1] - (up[0] - down[0]) / (2.0 * h)).abs() < 1e-8,
+                "{kind:?} {z}"
+            );
+            assert!(
+                (at[2] - (up[1] - down[1]) / (2.0 * h)).abs() < 1e-8,
+                "{kind:?} {z}"
+            );
         }
     }
 }
@@ -221,29 +273,47 @@ fn elementwise_steps_are_their_formulas() {
             close(&out, &expected, 1e-14, "elementwise");
         };
         let v = |k: usize, i: usize| x[k][i];
-        run(&|o| lanes::mul(isa, &x[0], &x[1], o), &|i| v(0, i) * v(1, i));
+        run(&|o| lanes::mul(isa, &x[0], &x[1], o), &|i| {
+            v(0, i) * v(1, i)
+        });
         run(&|o| lanes::add(isa, &x[0], o), &|i| v(0, i) + v(5, i));
-        run(&|o| lanes::mul_add(isa, &x[0], &x[1], &x[2], o), &|i| v(0, i) * v(1, i) + v(2, i));
-        run(&|o| lanes::square_add(isa, &x[0], o), &|i| v(0, i) * v(0, i) + v(5, i));
-        run(&|o| lanes::cross_add(isa, &x[0], &x[1], o), &|i| 2.0 * v(0, i) * v(1, i) + v(5, i));
-        run(&|o| lanes::cross(isa, &x[0], &x[1], o), &|i| 2.0 * v(0, i) * v(1, i));
-        run(&|o| lanes::cross_pair(isa, &x[0], &x[1], &x[2], &x[3], o), &|i| {
-            2.0 * (v(0, i) * v(1, i) + v(2, i) * v(3, i))
+        run(&|o| lanes::mul_add(isa, &x[0], &x[1], &x[2], o), &|i| {
+            v(0, i) * v(1, i) + v(2, i)
         });
-        run(&|o| lanes::adjoint(isa, &x[0], &x[1], &x[2], &x[3], &x[4], o), &|i| {
-            v(0, i) * v(1, i) + v(2, i) * v(3, i) * v(4, i)
+        run(&|o| lanes::square_add(isa, &x[0], o), &|i| {
+            v(0, i) * v(0, i) + v(5, i)
         });
-        run(&|o| lanes::outer_fill(isa, &f, &w, o), &|i| f[i / BLOCK] * w[i % BLOCK]);
-        run(&|o| lanes::scale_samples(isa, &x[0], &w, o), &|i| v(0, i) * w[i % BLOCK]);
+        run(&|o| lanes::cross_add(isa, &x[0], &x[1], o), &|i| {
+            2.0 * v(0, i) * v(1, i) + v(5, i)
+        });
+        run(&|o| lanes::cross(isa, &x[0], &x[1], o), &|i| {
+            2.0 * v(0, i) * v(1, i)
+        });
+        run(
+            &|o| lanes::cross_pair(isa, &x[0], &x[1], &x[2], &x[3], o),
+            &|i| 2.0 * (v(0, i) * v(1, i) + v(2, i) * v(3, i)),
+        );
+        run(
+            &|o| lanes::adjoint(isa, &x[0], &x[1], &x[2], &x[3], &x[4], o),
+            &|i| v(0, i) * v(1, i) + v(2, i) * v(3, i) * v(4, i),
+        );
+        run(&|o| lanes::outer_fill(isa, &f, &w, o), &|i| {
+            f[i / BLOCK] * w[i % BLOCK]
+        });
+        run(&|o| lanes::scale_samples(isa, &x[0], &w, o), &|i| {
+            v(0, i) * w[i % BLOCK]
+        });
         let mut out = w.clone();
         lanes::weighted_sum(isa, &f, &x[0], &mut out);
-        let expected: Vec<f64> =
-            (0..BLOCK).map(|s| w[s] + (0..rows).map(|r| f[r] * v(0, r * BLOCK + s)).sum::<f64>()).collect();
+        let expected: Vec<f64> = (0..BLOCK)
+            .map(|s| w[s] + (0..rows).map(|r| f[r] * v(0, r * BLOCK + s)).sum::<f64>())
+            .collect();
         close(&out, &expected, 1e-14, "weighted_sum");
         let mut out = f.clone();
         lanes::row_sums_add(isa, &x[0], &w, &mut out);
-        let expected: Vec<f64> =
-            (0..rows).map(|r| f[r] + (0..BLOCK).map(|s| w[s] * v(0, r * BLOCK + s)).sum::<f64>()).collect();
+        let expected: Vec<f64> = (0..rows)
+            .map(|r| f[r] + (0..BLOCK).map(|s| w[s] * v(0, r * BLOCK + s)).sum::<f64>())
+            .collect();
         close(&out, &expected, 1e-14, "row_sums_add");
     }
 }

@@ -34,7 +34,9 @@ struct Setting {
 
 fn settings() -> Vec<Setting> {
     let softplus = |beta| Activation::Softplus { beta };
-    let layers = |family: Family, hidden: &[usize], beta| family.layers(hidden, softplus(beta)).expect("valid widths");
+    let layers = |family: Family, hidden: &[usize], beta| {
+        family.layers(hidden, softplus(beta)).expect("valid widths")
+    };
     vec![
         Setting {
             name: "2-D, MLP 3-64x4-1",
@@ -65,7 +67,11 @@ fn work(s: &Setting) -> f64 {
     let network = 2.0 * s.shape.multiply_adds() as f64 * (6.0 * 2.0 * n + 9.0 * k);
     // Each direction: moved against given and moved against moved. By products: one for the distances and one for the slopes. Directly: a subtraction, and a
     // multiply-add each for square and slope, in every coordinate.
-    let pair = if s.shape.dim > DIRECT { 4.0 * d } else { 5.0 * d };
+    let pair = if s.shape.dim > DIRECT {
+        4.0 * d
+    } else {
+        5.0 * d
+    };
     network + 2.0 * 2.0 * n * n * pair
 }
 
@@ -90,7 +96,11 @@ fn main() {
             );
             rates.push(seconds);
         }
-        println!("{:<28} two threads are {:.2} times one", s.name, rates[0] / rates[1]);
+        println!(
+            "{:<28} two threads are {:.2} times one",
+            s.name,
+            rates[0] / rates[1]
+        );
     }
     for threads in [1, 2] {
         transport(threads);
@@ -100,9 +110,15 @@ fn main() {
 /// Best seconds of a step (the peak is a best, too): evaluation, gradient, Adam, packing of the new parameters.
 fn step(s: &Setting, threads: usize) -> f64 {
     let d = s.shape.dim;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("threads");
     let mut network = Network::<f32>::new(Isa::current(), s.shape.clone());
-    let mut theta: Vec<f32> = initial_parameters(&s.shape, 1).iter().map(|&x| x as f32).collect();
+    let mut theta: Vec<f32> = initial_parameters(&s.shape, 1)
+        .iter()
+        .map(|&x| x as f32)
+        .collect();
     network.set_parameters(&theta);
     let weights = LossWeights {
         hj: 1.0,
@@ -111,7 +127,8 @@ fn step(s: &Setting, threads: usize) -> f64 {
         energy: 1.0,
     };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut cloud = |n: usize| -> Vec<f32> { (0..n * d).map(|_| rng.random_range(-1.5..1.5)).collect() };
+    let mut cloud =
+        |n: usize| -> Vec<f32> { (0..n * d).map(|_| rng.random_range(-1.5..1.5)).collect() };
     let batch = Batch {
         source: cloud(s.samples),
         target: cloud(s.samples),
@@ -120,7 +137,9 @@ fn step(s: &Setting, threads: usize) -> f64 {
             target: 0..s.samples,
         }],
         points: cloud(s.collocation),
-        times: (0..s.collocation).map(|i| i as f32 / s.collocation as f32).collect(),
+        times: (0..s.collocation)
+            .map(|i| i as f32 / s.collocation as f32)
+            .collect(),
         ..Batch::default()
     };
     let mut objective = Objective::new(&network, weights);
@@ -171,11 +190,17 @@ fn transport(threads: usize) {
         dim: d,
         layers: config.layers().expect("layers"),
     };
-    let theta: Vec<f32> = initial_parameters(&shape, 1).iter().map(|&x| x as f32).collect();
+    let theta: Vec<f32> = initial_parameters(&shape, 1)
+        .iter()
+        .map(|&x| x as f32)
+        .collect();
     let map = CharacteristicMap::new(info, Scaling::identity(d), &theta).expect("a map");
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let x: Vec<f64> = (0..n * d).map(|_| rng.random_range(-1.5..1.5)).collect();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("threads");
     let before = fma_rate(isa, threads, 0.5);
     let mut times: Vec<f64> = (0..9)
         .map(|_| {

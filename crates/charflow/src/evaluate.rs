@@ -17,8 +17,8 @@ use crate::characteristic::implicit;
 use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
-use crate::loss::objective::to_lanes;
 use crate::loss::energy_distance;
+use crate::loss::objective::to_lanes;
 use crate::map::{BackwardMap, ConstantMap, ForwardMap, IdentityMap};
 use crate::model::CharacteristicMap;
 use crate::potential::{BLOCK, Potential};
@@ -132,7 +132,13 @@ struct Pair<'a> {
 ///
 /// # Errors
 /// [`Error::Problem`] if the dimensions differ or a side has fewer than two points.
-pub fn evaluate(map: &CharacteristicMap, source: &Samples, target: &Samples, truth: Option<&Truth>, seed: u64) -> Result<Evaluation> {
+pub fn evaluate(
+    map: &CharacteristicMap,
+    source: &Samples,
+    target: &Samples,
+    truth: Option<&Truth>,
+    seed: u64,
+) -> Result<Evaluation> {
     let d = map.dim();
     for side in [source, target] {
         if side.dim() != d {
@@ -153,7 +159,9 @@ pub fn evaluate(map: &CharacteristicMap, source: &Samples, target: &Samples, tru
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let x = Cloud::draw(source, &mut rng, &mut notes)?;
     let y = Cloud::draw(target, &mut rng, &mut notes)?;
-    let truth = truth.map(|t| Images::new(t, source, target, &x, &y)).transpose()?;
+    let truth = truth
+        .map(|t| Images::new(t, source, target, &x, &y))
+        .transpose()?;
 
     let identity = IdentityMap::new(d);
     let constant = ConstantMap::new(x.mean(d), y.mean(d))?;
@@ -194,19 +202,25 @@ pub fn evaluate(map: &CharacteristicMap, source: &Samples, target: &Samples, tru
                 energy_distance: mismatch(&pushed, &x, &y, d),
                 p_value: p_value(&pushed, &x, &y, d, seed),
                 cost: mean_cost(map.cost(), &x.points, &pushed, &x, d),
-                uvp: truth.as_ref().and_then(|t| uvp(&pushed, t.forward.as_ref(), t.variance[1])),
+                uvp: truth
+                    .as_ref()
+                    .and_then(|t| uvp(&pushed, t.forward.as_ref(), t.variance[1])),
             },
             backward: Direction {
                 energy_distance: mismatch(&pulled, &y, &x, d),
                 p_value: p_value(&pulled, &y, &x, d, seed),
                 cost: mean_cost(map.cost(), &pulled, &y.points, &y, d),
-                uvp: truth.as_ref().and_then(|t| uvp(&pulled, t.backward.as_ref(), t.variance[0])),
+                uvp: truth
+                    .as_ref()
+                    .and_then(|t| uvp(&pulled, t.backward.as_ref(), t.variance[0])),
             },
         });
         images.get_or_insert([pushed, pulled]);
     }
     let [pushed, pulled] = images.unwrap_or_default();
-    let cycle = |moved: Vec<f64>, cloud: &Cloud| 100.0 * mean_square(&moved, &cloud.points, d) / cloud.variance(d);
+    let cycle = |moved: Vec<f64>, cloud: &Cloud| {
+        100.0 * mean_square(&moved, &cloud.points, d) / cloud.variance(d)
+    };
     let cycle_forward = cycle(map.backward(&pushed)?, &x);
     let cycle_backward = cycle(map.forward(&pulled)?, &y);
     if !cycle_forward.is_finite() || !cycle_backward.is_finite() {
@@ -252,7 +266,10 @@ impl Cloud {
                 "{}: {MOST_POINTS} of {n} points, drawn at random, took part",
                 samples.name()
             ));
-            let mut rows: Vec<u32> = rand::seq::index::sample(rng, n, MOST_POINTS).iter().map(|i| i as u32).collect();
+            let mut rows: Vec<u32> = rand::seq::index::sample(rng, n, MOST_POINTS)
+                .iter()
+                .map(|i| i as u32)
+                .collect();
             rows.sort_unstable();
             rows
         };
@@ -260,9 +277,11 @@ impl Cloud {
         Ok(Cloud {
             points: part.to_f64(),
             weights: part.weights().map(<[f64]>::to_vec),
-            classes: part
-                .class_of()
-                .map(|of| of.iter().map(|&k| part.class_names()[k as usize].clone()).collect()),
+            classes: part.class_of().map(|of| {
+                of.iter()
+                    .map(|&k| part.class_names()[k as usize].clone())
+                    .collect()
+            }),
             rows,
         })
     }
@@ -272,7 +291,9 @@ impl Cloud {
     }
 
     fn weight(&self, i: usize, d: usize) -> f64 {
-        self.weights.as_ref().map_or_else(|| 1.0 / self.len(d) as f64, |w| w[i])
+        self.weights
+            .as_ref()
+            .map_or_else(|| 1.0 / self.len(d) as f64, |w| w[i])
     }
 
     fn mean(&self, d: usize) -> Vec<f64> {
@@ -291,7 +312,14 @@ impl Cloud {
             .points
             .chunks_exact(d)
             .enumerate()
-            .map(|(i, row)| self.weight(i, d) * row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum::<f64>())
+            .map(|(i, row)| {
+                self.weight(i, d)
+                    * row
+                        .iter()
+                        .zip(&mean)
+                        .map(|(x, m)| (x - m).powi(2))
+                        .sum::<f64>()
+            })
             .sum();
         sum
     }
@@ -306,7 +334,13 @@ struct Images {
 }
 
 impl Images {
-    fn new(truth: &Truth, source: &Samples, target: &Samples, x: &Cloud, y: &Cloud) -> Result<Self> {
+    fn new(
+        truth: &Truth,
+        source: &Samples,
+        target: &Samples,
+        x: &Cloud,
+        y: &Cloud,
+    ) -> Result<Self> {
         let d = source.dim();
         match truth {
             Truth::Gaussian { m0, s0, m1, s1 } => {
@@ -325,17 +359,22 @@ impl Images {
                 })
             }
             Truth::Images { forward, backward } => {
-                let pick = |images: &Option<Vec<f64>>, samples: &Samples, rows: &[u32]| match images {
+                let pick = |images: &Option<Vec<f64>>, samples: &Samples, rows: &[u32]| match images
+                {
                     None => Ok(None),
-                    Some(images) if images.len() != samples.len() * d => Err(Error::Problem(format!(
-                        "the truth has {} rows, {} has {}; it needs one row for each point, in order",
-                        images.len() / d,
-                        samples.name(),
-                        samples.len()
-                    ))),
+                    Some(images) if images.len() != samples.len() * d => {
+                        Err(Error::Problem(format!(
+                            "the truth has {} rows, {} has {}; it needs one row for each point, in order",
+                            images.len() / d,
+                            samples.name(),
+                            samples.len()
+                        )))
+                    }
                     Some(images) => Ok(Some(
                         rows.iter()
-                            .flat_map(|&i| images[i as usize * d..(i as usize + 1) * d].iter().copied())
+                            .flat_map(|&i| {
+                                images[i as usize * d..(i as usize + 1) * d].iter().copied()
+                            })
                             .collect::<Vec<f64>>(),
                     )),
                 };
@@ -367,17 +406,30 @@ fn centred(clouds: &[&[f64]], d: usize) -> (Vec<Vec<f32>>, f64) {
     let mut square = 0.0;
     for cloud in clouds {
         for row in cloud.chunks_exact(d) {
-            square += row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+            square += row
+                .iter()
+                .zip(&mean)
+                .map(|(x, m)| (x - m).powi(2))
+                .sum::<f64>();
         }
     }
     let unit = (square / (n * d) as f64).sqrt();
-    let unit = if unit > 0.0 && unit.is_finite() { unit } else { 1.0 };
+    let unit = if unit > 0.0 && unit.is_finite() {
+        unit
+    } else {
+        1.0
+    };
     let narrow = clouds
         .iter()
         .map(|cloud| {
             cloud
                 .chunks_exact(d)
-                .flat_map(|row| row.iter().zip(&mean).map(|(x, m)| ((x - m) / unit) as f32).collect::<Vec<f32>>())
+                .flat_map(|row| {
+                    row.iter()
+                        .zip(&mean)
+                        .map(|(x, m)| ((x - m) / unit) as f32)
+                        .collect::<Vec<f32>>()
+                })
                 .collect()
         })
         .collect();
@@ -386,7 +438,10 @@ fn centred(clouds: &[&[f64]], d: usize) -> (Vec<Vec<f32>>, f64) {
 
 fn mismatch(moved: &[f64], from: &Cloud, to: &Cloud, d: usize) -> f64 {
     let (clouds, unit) = centred(&[moved, &to.points], d);
-    let narrow = |w: &Option<Vec<f64>>| w.as_ref().map(|w| w.iter().map(|&x| x as f32).collect::<Vec<f32>>());
+    let narrow = |w: &Option<Vec<f64>>| {
+        w.as_ref()
+            .map(|w| w.iter().map(|&x| x as f32).collect::<Vec<f32>>())
+    };
     let (a, b) = (narrow(&from.weights), narrow(&to.weights));
     unit * energy_distance(&clouds[0], a.as_deref(), &clouds[1], b.as_deref(), d)
 }
@@ -456,7 +511,10 @@ impl Distances {
                 *out = sum.sqrt();
             }
         });
-        let row_sums: Vec<f64> = matrix.chunks_exact(n).map(|row| row.iter().map(|&v| f64::from(v)).sum()).collect();
+        let row_sums: Vec<f64> = matrix
+            .chunks_exact(n)
+            .map(|row| row.iter().map(|&v| f64::from(v)).sum())
+            .collect();
         let total = row_sums.iter().sum();
         (
             Distances {
@@ -512,7 +570,10 @@ fn noise_floor(cloud: &Cloud, sizes: [usize; 2], d: usize, seed: u64) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(7);
     let rows = some_rows(cloud, 2 * TEST_POINTS, d, &mut rng);
-    let points: Vec<&[f64]> = rows.iter().map(|&i| &cloud.points[i * d..(i + 1) * d]).collect();
+    let points: Vec<&[f64]> = rows
+        .iter()
+        .map(|&i| &cloud.points[i * d..(i + 1) * d])
+        .collect();
     let (distances, unit) = Distances::new(&points, d);
     let k = points.len() / 2;
     let all = distances.random_divisions(k, seed);
@@ -527,7 +588,10 @@ fn noise_floor(cloud: &Cloud, sizes: [usize; 2], d: usize, seed: u64) -> f64 {
 fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u64) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(8);
-    let (a, b) = (some_rows(from, TEST_POINTS, d, &mut rng), some_rows(to, TEST_POINTS, d, &mut rng));
+    let (a, b) = (
+        some_rows(from, TEST_POINTS, d, &mut rng),
+        some_rows(to, TEST_POINTS, d, &mut rng),
+    );
     let mut points: Vec<&[f64]> = a.iter().map(|&i| &moved[i * d..(i + 1) * d]).collect();
     points.extend(b.iter().map(|&j| &to.points[j * d..(j + 1) * d]));
     let (distances, _) = Distances::new(&points, d);
@@ -559,7 +623,8 @@ fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
         for i in 0..count {
             let t = ((start + i) as f64 * 0.618_033_988_749_894_9).fract();
             times[i] = t as f32;
-            let Ok(moved) = map.forward_at(&x.points[(start + i) * d..(start + i + 1) * d], t) else {
+            let Ok(moved) = map.forward_at(&x.points[(start + i) * d..(start + i + 1) * d], t)
+            else {
                 return f64::NAN;
             };
             at.extend(moved);
@@ -571,14 +636,29 @@ fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
         lanes[d * BLOCK..].copy_from_slice(&times);
         let mut weight = [0.0f32; BLOCK];
         weight[..count].fill(1.0);
-        let (_, sizes) = implicit::block(network, velocity, &lanes, &weight, [1.0, 0.0], None, &mut work, &mut own);
+        let (_, sizes) = implicit::block(
+            network,
+            velocity,
+            &lanes,
+            &weight,
+            [1.0, 0.0],
+            None,
+            &mut work,
+            &mut own,
+        );
         sum += sizes[0];
     }
     100.0 * map.cost().cost_factor(map.scaling().scale) * sum / n as f64 / cost
 }
 
 /// Share of `moved` points whose nearest point of `to` has their class.
-fn nearest_class(moved: &[f64], classes: &[String], to: &[f64], to_classes: &[String], d: usize) -> f64 {
+fn nearest_class(
+    moved: &[f64],
+    classes: &[String],
+    to: &[f64],
+    to_classes: &[String],
+    d: usize,
+) -> f64 {
     let right: usize = moved
         .par_chunks_exact(d)
         .zip(classes)
@@ -598,7 +678,10 @@ fn nearest_class(moved: &[f64], classes: &[String], to: &[f64], to_classes: &[St
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let truth = self.rows.iter().any(|r| r.forward.uvp.is_some() || r.backward.uvp.is_some());
+        let truth = self
+            .rows
+            .iter()
+            .any(|r| r.forward.uvp.is_some() || r.backward.uvp.is_some());
         writeln!(
             f,
             "{} source and {} target points, {} dimension{}, cost {}",
@@ -621,7 +704,13 @@ impl fmt::Display for Evaluation {
         for row in &self.rows {
             write!(f, "{:<12}", row.map)?;
             for d in [&row.forward, &row.backward] {
-                write!(f, " {:>10} {:>6.3} {:>10}", short(d.energy_distance), d.p_value, short(d.cost))?;
+                write!(
+                    f,
+                    " {:>10} {:>6.3} {:>10}",
+                    short(d.energy_distance),
+                    d.p_value,
+                    short(d.cost)
+                )?;
             }
             if truth {
                 for uvp in [row.forward.uvp, row.backward.uvp] {
@@ -630,7 +719,14 @@ impl fmt::Display for Evaluation {
             }
             writeln!(f)?;
         }
-        writeln!(f, "{:<12} {:>10} {:>18} {:>10}", "noise (95 %)", short(self.noise_forward), "", short(self.noise_backward))?;
+        writeln!(
+            f,
+            "{:<12} {:>10} {:>18} {:>10}",
+            "noise (95 %)",
+            short(self.noise_forward),
+            "",
+            short(self.noise_backward)
+        )?;
         writeln!(
             f,
             "cycle error {} % and {} % of the variance; Hamilton-Jacobi residual {} % of the cost",
@@ -639,7 +735,12 @@ impl fmt::Display for Evaluation {
             short(self.residual)
         )?;
         if let (Some(a), Some(b)) = (self.class_accuracy_forward, self.class_accuracy_backward) {
-            writeln!(f, "arrived at their own class: {:.1} % forward, {:.1} % backward", 100.0 * a, 100.0 * b)?;
+            writeln!(
+                f,
+                "arrived at their own class: {:.1} % forward, {:.1} % backward",
+                100.0 * a,
+                100.0 * b
+            )?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
@@ -672,7 +773,9 @@ mod tests {
     fn cloud(n: usize, d: usize, shift: f64, seed: u64) -> Cloud {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         Cloud {
-            points: (0..n * d).map(|_| shift + rng.random_range(-1.0..1.0)).collect(),
+            points: (0..n * d)
+                .map(|_| shift + rng.random_range(-1.0..1.0))
+                .collect(),
             weights: None,
             classes: None,
             rows: (0..n as u32).collect(),
@@ -687,7 +790,10 @@ mod tests {
         let (distances, unit) = Distances::new(&points, d);
         let part: Vec<usize> = (0..40).filter(|i| i % 3 == 0).collect();
         let pick = |inside: bool| -> Vec<f64> {
-            (0..40).filter(|i| (i % 3 == 0) == inside).flat_map(|i| points[i].to_vec()).collect()
+            (0..40)
+                .filter(|i| (i % 3 == 0) == inside)
+                .flat_map(|i| points[i].to_vec())
+                .collect()
         };
         let expected = energy_distance(&pick(true), None, &pick(false), None, d);
         assert!((unit * distances.divided(&part) - expected).abs() < 1e-6);
@@ -698,7 +804,14 @@ mod tests {
         // The 95 % quantile of the statistic between fresh draws, beside the floor from one cloud.
         let d = 2;
         let mut fresh: Vec<f64> = (0..400)
-            .map(|i| mismatch(&cloud(100, d, 0.0, 1000 + 2 * i).points, &cloud(100, d, 0.0, 0), &cloud(150, d, 0.0, 1001 + 2 * i), d))
+            .map(|i| {
+                mismatch(
+                    &cloud(100, d, 0.0, 1000 + 2 * i).points,
+                    &cloud(100, d, 0.0, 0),
+                    &cloud(150, d, 0.0, 1001 + 2 * i),
+                    d,
+                )
+            })
             .collect();
         fresh.sort_by(f64::total_cmp);
         let expected = fresh[380];
@@ -709,9 +822,23 @@ mod tests {
     #[test]
     fn p_values_are_small_for_other_laws_and_spread_for_the_same() {
         let d = 2;
-        let (x, y, z) = (cloud(200, d, 0.0, 1), cloud(200, d, 0.0, 2), cloud(200, d, 0.3, 3));
+        let (x, y, z) = (
+            cloud(200, d, 0.0, 1),
+            cloud(200, d, 0.0, 2),
+            cloud(200, d, 0.3, 3),
+        );
         assert!(p_value(&z.points, &z, &x, d, 1) < 0.01);
-        let p: Vec<f64> = (0..40).map(|i| p_value(&cloud(60, d, 0.0, 10 + i).points, &cloud(60, d, 0.0, 0), &y, d, 1)).collect();
+        let p: Vec<f64> = (0..40)
+            .map(|i| {
+                p_value(
+                    &cloud(60, d, 0.0, 10 + i).points,
+                    &cloud(60, d, 0.0, 0),
+                    &y,
+                    d,
+                    1,
+                )
+            })
+            .collect();
         let small = p.iter().filter(|&&p| p < 0.1).count();
         assert!((0..12).contains(&small), "{p:?}");
         assert!(p.iter().any(|&p| p > 0.5));
@@ -719,7 +846,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (x, text) in [(0.0, "0"), (1234.5, "1234"), (0.012_34, "0.0123"), (1e-9, "1.00e-9"), (-3.456, "-3.46"), (f64::NAN, "-")] {
+        for (x, text) in [
+            (0.0, "0"),
+            (1234.5, "1234"),
+            (0.012_34, "0.0123"),
+            (1e-9, "1.00e-9"),
+            (-3.456, "-3.46"),
+            (f64::NAN, "-"),
+        ] {
             assert_eq!(short(x), text);
         }
     }

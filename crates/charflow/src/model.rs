@@ -61,7 +61,9 @@ pub struct CharacteristicMap {
 
 impl std::fmt::Debug for CharacteristicMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CharacteristicMap").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("CharacteristicMap")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
     }
 }
 
@@ -202,32 +204,41 @@ impl CharacteristicMap {
     }
 
     /// Runs `work(points in block, u, gradient, memory, out rows)` over all blocks, in parallel; `width` numbers of `out` a point.
-    fn each_block(&self, x: &[f64], t: f32, out: &mut [f64], width: usize, work: impl Fn(usize, &[f32], &[f32], &mut Extra, &mut [f64]) + Sync) {
+    fn each_block(
+        &self,
+        x: &[f64],
+        t: f32,
+        out: &mut [f64],
+        width: usize,
+        work: impl Fn(usize, &[f32], &[f32], &mut Extra, &mut [f64]) + Sync,
+    ) {
         let d = self.dim();
-        out.par_chunks_mut(CHUNK * width).zip(x.par_chunks(CHUNK * d)).for_each_init(
-            || Extra::new(&self.network),
-            |extra, (out, x)| {
-                for (out, x) in out.chunks_mut(BLOCK * width).zip(x.chunks(BLOCK * d)) {
-                    let n = x.len() / d;
-                    self.scaling.to_solver(x, &mut extra.rows[..n * d]);
-                    to_lanes(&extra.rows[..n * d], d, &mut extra.x);
-                    extra.x[d * BLOCK..].fill(t);
-                    let Extra {
-                        x,
-                        u,
-                        gradient,
-                        tape,
-                        work: memory,
-                        ..
-                    } = extra;
-                    self.network.forward(x, tape, memory, u);
-                    self.network.reverse(tape, memory, gradient);
-                    let (u, gradient) = (extra.u, std::mem::take(&mut extra.gradient));
-                    work(n, &u, &gradient, extra, out);
-                    extra.gradient = gradient;
-                }
-            },
-        );
+        out.par_chunks_mut(CHUNK * width)
+            .zip(x.par_chunks(CHUNK * d))
+            .for_each_init(
+                || Extra::new(&self.network),
+                |extra, (out, x)| {
+                    for (out, x) in out.chunks_mut(BLOCK * width).zip(x.chunks(BLOCK * d)) {
+                        let n = x.len() / d;
+                        self.scaling.to_solver(x, &mut extra.rows[..n * d]);
+                        to_lanes(&extra.rows[..n * d], d, &mut extra.x);
+                        extra.x[d * BLOCK..].fill(t);
+                        let Extra {
+                            x,
+                            u,
+                            gradient,
+                            tape,
+                            work: memory,
+                            ..
+                        } = extra;
+                        self.network.forward(x, tape, memory, u);
+                        self.network.reverse(tape, memory, gradient);
+                        let (u, gradient) = (extra.u, std::mem::take(&mut extra.gradient));
+                        work(n, &u, &gradient, extra, out);
+                        extra.gradient = gradient;
+                    }
+                },
+            );
     }
 
     /// Writes the model file, atomically: a temporary file beside it, flushed to disk, then renamed.
@@ -246,15 +257,45 @@ impl CharacteristicMap {
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         for (name, offset, shape) in self.network.shape().tensors() {
             let n: usize = shape.iter().product();
-            tensors.push((name, Dtype::F32, shape, le_f32(&self.network.theta()[offset..offset + n])));
+            tensors.push((
+                name,
+                Dtype::F32,
+                shape,
+                le_f32(&self.network.theta()[offset..offset + n]),
+            ));
         }
-        tensors.push(("scaling.shift".into(), Dtype::F64, vec![self.dim()], le_f64(&self.scaling.shift)));
-        tensors.push(("scaling.scale".into(), Dtype::F64, vec![1], le_f64(&[self.scaling.scale])));
+        tensors.push((
+            "scaling.shift".into(),
+            Dtype::F64,
+            vec![self.dim()],
+            le_f64(&self.scaling.shift),
+        ));
+        tensors.push((
+            "scaling.scale".into(),
+            Dtype::F64,
+            vec![1],
+            le_f64(&[self.scaling.scale]),
+        ));
         if let Some(linear) = &self.linear {
             let d = self.dim();
-            tensors.push(("linear.source_mean".into(), Dtype::F64, vec![d], le_f64(linear.source_mean())));
-            tensors.push(("linear.target_mean".into(), Dtype::F64, vec![d], le_f64(linear.target_mean())));
-            tensors.push(("linear.matrix".into(), Dtype::F64, vec![d, d], le_f64(&linear.matrix())));
+            tensors.push((
+                "linear.source_mean".into(),
+                Dtype::F64,
+                vec![d],
+                le_f64(linear.source_mean()),
+            ));
+            tensors.push((
+                "linear.target_mean".into(),
+                Dtype::F64,
+                vec![d],
+                le_f64(linear.target_mean()),
+            ));
+            tensors.push((
+                "linear.matrix".into(),
+                Dtype::F64,
+                vec![d, d],
+                le_f64(&linear.matrix()),
+            ));
         }
         let text = serde_json::to_string(&self.info).map_err(|e| e.to_string())?;
         to_safetensors(&tensors, text)
@@ -276,32 +317,48 @@ impl CharacteristicMap {
             .config
             .layers()
             .map_err(|e| bad(format!("the settings in this file make no network: {e}")))?;
-        let shape = Shape { dim: info.dim, layers };
+        let shape = Shape {
+            dim: info.dim,
+            layers,
+        };
         let mut theta = vec![0.0f32; shape.parameters()];
         for (name, offset, dims) in shape.tensors() {
             let values = read_f32(&file, &name, &dims).map_err(bad)?;
             theta[offset..offset + values.len()].copy_from_slice(&values);
         }
         if let Some(i) = theta.iter().position(|x| !x.is_finite()) {
-            return Err(bad(format!("parameter {i} is {}; the file is damaged", theta[i])));
+            return Err(bad(format!(
+                "parameter {i} is {}; the file is damaged",
+                theta[i]
+            )));
         }
         let scaling = Scaling {
             shift: read_f64(&file, "scaling.shift", &[info.dim]).map_err(bad)?,
             scale: read_f64(&file, "scaling.scale", &[1]).map_err(bad)?[0],
         };
-        if !(scaling.scale > 0.0 && scaling.scale.is_finite() && scaling.shift.iter().all(|x| x.is_finite())) {
-            return Err(bad("the scaling is not finite and positive; the file is damaged".into()));
+        if !(scaling.scale > 0.0
+            && scaling.scale.is_finite()
+            && scaling.shift.iter().all(|x| x.is_finite()))
+        {
+            return Err(bad(
+                "the scaling is not finite and positive; the file is damaged".into(),
+            ));
         }
         let d = info.dim;
         let linear = if file.names().contains(&"linear.matrix") {
             let part = |name: &str, shape: &[usize]| read_f64(&file, name, shape).map_err(bad);
-            let (m0, m1) = (part("linear.source_mean", &[d])?, part("linear.target_mean", &[d])?);
+            let (m0, m1) = (
+                part("linear.source_mean", &[d])?,
+                part("linear.target_mean", &[d])?,
+            );
             let map = GaussianMap::from_parts(m0, m1, &part("linear.matrix", &[d, d])?);
             Some(map.map_err(|e| bad(format!("the linear map in this file: {e}")))?)
         } else {
             None
         };
-        Ok(CharacteristicMap::new(info, scaling, &theta).map_err(|e| bad(e.to_string()))?.with_linear(linear))
+        Ok(CharacteristicMap::new(info, scaling, &theta)
+            .map_err(|e| bad(e.to_string()))?
+            .with_linear(linear))
     }
 }
 
@@ -385,7 +442,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::rename(&temporary, path)?;
         // The rename is on disk only once the folder is.
         if let Some(folder) = path.parent()
-            && let Ok(folder) = std::fs::File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+            && let Ok(folder) = std::fs::File::open(if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            })
         {
             let _ = folder.sync_all();
         }
@@ -406,7 +467,10 @@ pub(crate) fn le_f64(x: &[f64]) -> Vec<u8> {
 }
 
 /// One JSON text as the only metadata entry: a map of several would be written in random order, and equal models must be equal files.
-pub(crate) fn to_safetensors(tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)], text: String) -> std::result::Result<Vec<u8>, String> {
+pub(crate) fn to_safetensors(
+    tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)],
+    text: String,
+) -> std::result::Result<Vec<u8>, String> {
     let views: std::result::Result<Vec<(String, TensorView<'_>)>, String> = tensors
         .iter()
         .map(|(name, dtype, shape, bytes)| {
@@ -419,9 +483,14 @@ pub(crate) fn to_safetensors(tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)], t
     safetensors::serialize(views?, Some(metadata)).map_err(|e| e.to_string())
 }
 
-pub(crate) fn open_safetensors(bytes: &[u8]) -> std::result::Result<(SafeTensors<'_>, String), String> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|e| format!("this is no whole safetensors file ({e}); it is cut short, damaged, or something else"))?;
+pub(crate) fn open_safetensors(
+    bytes: &[u8],
+) -> std::result::Result<(SafeTensors<'_>, String), String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| {
+        format!(
+            "this is no whole safetensors file ({e}); it is cut short, damaged, or something else"
+        )
+    })?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
     let text = header
         .metadata()
@@ -433,14 +502,19 @@ pub(crate) fn open_safetensors(bytes: &[u8]) -> std::result::Result<(SafeTensors
 }
 
 /// Checks kind and version before the rest of the text is asked to fit this version's structure.
-pub(crate) fn parse_info<I: for<'a> Deserialize<'a>>(text: &str, kind: &str, newest: u32) -> std::result::Result<I, String> {
+pub(crate) fn parse_info<I: for<'a> Deserialize<'a>>(
+    text: &str,
+    kind: &str,
+    newest: u32,
+) -> std::result::Result<I, String> {
     #[derive(Deserialize)]
     struct Head {
         kind: String,
         format: u32,
         charflow: String,
     }
-    let head: Head = serde_json::from_str(text).map_err(|e| format!("its description cannot be read ({e}); the file is damaged"))?;
+    let head: Head = serde_json::from_str(text)
+        .map_err(|e| format!("its description cannot be read ({e}); the file is damaged"))?;
     if head.kind != kind {
         return Err(format!("this is a charflow {}, not a {kind}", head.kind));
     }
@@ -452,11 +526,20 @@ pub(crate) fn parse_info<I: for<'a> Deserialize<'a>>(text: &str, kind: &str, new
             env!("CARGO_PKG_VERSION"),
         ));
     }
-    serde_json::from_str(text).map_err(|e| format!("its description does not fit ({e}); the file is damaged or from another version"))
+    serde_json::from_str(text).map_err(|e| {
+        format!("its description does not fit ({e}); the file is damaged or from another version")
+    })
 }
 
-fn tensor_bytes<'a>(file: &'a SafeTensors<'_>, name: &str, dtype: Dtype, shape: &[usize]) -> std::result::Result<&'a [u8], String> {
-    let view = file.tensor(name).map_err(|_| format!("the tensor \"{name}\" is missing"))?;
+fn tensor_bytes<'a>(
+    file: &'a SafeTensors<'_>,
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+) -> std::result::Result<&'a [u8], String> {
+    let view = file
+        .tensor(name)
+        .map_err(|_| format!("the tensor \"{name}\" is missing"))?;
     if view.dtype() != dtype || view.shape() != shape {
         return Err(format!(
             "the tensor \"{name}\" is {:?} {:?}, expected {dtype:?} {shape:?}",
@@ -467,12 +550,30 @@ fn tensor_bytes<'a>(file: &'a SafeTensors<'_>, name: &str, dtype: Dtype, shape: 
     Ok(view.data())
 }
 
-pub(crate) fn read_f32(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> std::result::Result<Vec<f32>, String> {
+pub(crate) fn read_f32(
+    file: &SafeTensors<'_>,
+    name: &str,
+    shape: &[usize],
+) -> std::result::Result<Vec<f32>, String> {
     let bytes = tensor_bytes(file, name, Dtype::F32, shape)?;
-    Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    Ok(bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect())
 }
 
-pub(crate) fn read_f64(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> std::result::Result<Vec<f64>, String> {
+pub(crate) fn read_f64(
+    file: &SafeTensors<'_>,
+    name: &str,
+    shape: &[usize],
+) -> std::result::Result<Vec<f64>, String> {
     let bytes = tensor_bytes(file, name, Dtype::F64, shape)?;
-    Ok(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    Ok(bytes
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|b| f64::from_le_bytes(*b))
+        .collect())
 }

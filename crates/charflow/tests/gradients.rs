@@ -85,7 +85,13 @@ fn networks(dim: usize) -> Vec<(String, Shape)> {
 fn losses() -> Vec<(&'static str, LossWeights)> {
     vec![
         ("hj", LossWeights { hj: 1.3, ..OFF }),
-        ("terminal", LossWeights { hj_terminal: 0.7, ..OFF }),
+        (
+            "terminal",
+            LossWeights {
+                hj_terminal: 0.7,
+                ..OFF
+            },
+        ),
         ("pde", LossWeights { pde: 1.0, ..OFF }),
         ("energy", LossWeights { energy: 2.0, ..OFF }),
         (
@@ -103,7 +109,11 @@ fn losses() -> Vec<(&'static str, LossWeights)> {
 /// Weighted samples in two classes of uneven sizes, none a multiple of 48, and some collocation points.
 fn batch<T: Scalar>(d: usize) -> Batch<T> {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let mut cloud = |n: usize, shift: f64| -> Vec<T> { (0..n * d).map(|_| T::of(shift + rng.random_range(-1.5..1.5))).collect() };
+    let mut cloud = |n: usize, shift: f64| -> Vec<T> {
+        (0..n * d)
+            .map(|_| T::of(shift + rng.random_range(-1.5..1.5)))
+            .collect()
+    };
     let (source, target, points) = (cloud(61, 0.2), cloud(53, -0.1), cloud(50, 0.0));
     let times = (0..50).map(|i| T::of(f64::from(i) / 49.0)).collect();
     let weights = |sizes: [usize; 2]| -> Vec<T> {
@@ -138,7 +148,13 @@ fn batch<T: Scalar>(d: usize) -> Batch<T> {
     }
 }
 
-fn gradient<T: Scalar>(shape: &Shape, theta: &[f64], weights: LossWeights, cost: &dyn Cost, batch: &Batch<T>) -> (f64, Vec<f64>) {
+fn gradient<T: Scalar>(
+    shape: &Shape,
+    theta: &[f64],
+    weights: LossWeights,
+    cost: &dyn Cost,
+    batch: &Batch<T>,
+) -> (f64, Vec<f64>) {
     let mut network = Network::<T>::new(Isa::current(), shape.clone());
     let rounded: Vec<T> = theta.iter().map(|&x| T::of(x)).collect();
     network.set_parameters(&rounded);
@@ -148,10 +164,18 @@ fn gradient<T: Scalar>(shape: &Shape, theta: &[f64], weights: LossWeights, cost:
     (values.total, gradient.iter().map(|g| g.f64()).collect())
 }
 
-fn value(shape: &Shape, theta: &[f64], weights: LossWeights, cost: &dyn Cost, batch: &Batch<f64>) -> f64 {
+fn value(
+    shape: &Shape,
+    theta: &[f64],
+    weights: LossWeights,
+    cost: &dyn Cost,
+    batch: &Batch<f64>,
+) -> f64 {
     let mut network = Network::<f64>::new(Isa::current(), shape.clone());
     network.set_parameters(theta);
-    Objective::new(&network, weights).evaluate(&network, cost, batch, None, true).total
+    Objective::new(&network, weights)
+        .evaluate(&network, cost, batch, None, true)
+        .total
 }
 
 fn norm(x: &[f64]) -> f64 {
@@ -168,10 +192,17 @@ fn check_gradients(cost: &dyn Cost, d: usize) {
         for (loss, weights) in losses() {
             let (_, exact) = gradient::<f64>(&shape, &theta, weights, cost, &batch64);
             let size = norm(&exact);
-            assert!(size > 1e-8, "{name} {loss}: a gradient of zero shows nothing");
+            assert!(
+                size > 1e-8,
+                "{name} {loss}: a gradient of zero shows nothing"
+            );
             let along = |direction: &[f64]| {
                 let at = |h: f64| {
-                    let moved: Vec<f64> = theta.iter().zip(direction).map(|(a, b)| a + h * b).collect();
+                    let moved: Vec<f64> = theta
+                        .iter()
+                        .zip(direction)
+                        .map(|(a, b)| a + h * b)
+                        .collect();
                     value(&shape, &moved, weights, cost, &batch64)
                 };
                 // A celu's second derivative jumps at zero: the loss has kinks, and only a step so small that no sample meets one will do.
@@ -179,8 +210,13 @@ fn check_gradients(cost: &dyn Cost, d: usize) {
                 let h = step / norm(direction).max(1.0);
                 (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)
             };
-            let mut directions: Vec<Vec<f64>> =
-                (0..3).map(|_| (0..theta.len()).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
+            let mut directions: Vec<Vec<f64>> = (0..3)
+                .map(|_| {
+                    (0..theta.len())
+                        .map(|_| rng.random_range(-1.0..1.0))
+                        .collect()
+                })
+                .collect();
             for (_, offset, dims) in shape.tensors() {
                 let n: usize = dims.iter().product();
                 let mut unit = vec![0.0; theta.len()];
@@ -229,7 +265,9 @@ fn value_and_gradient_of_the_potential_are_differences() {
         network.set_parameters(&initial_parameters(&shape, 7));
         let (mut tape, mut work) = (network.tape(), network.workspace());
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let x: Vec<f64> = (0..4 * BLOCK).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let x: Vec<f64> = (0..4 * BLOCK)
+            .map(|_| rng.random_range(-1.0..1.0))
+            .collect();
         let mut u = [0.0; BLOCK];
         let mut gradient = vec![0.0; 4 * BLOCK];
         network.forward(&x, &mut tape, &mut work, &mut u);
@@ -238,15 +276,25 @@ fn value_and_gradient_of_the_potential_are_differences() {
             let h = 1e-5;
             let at = |h: f64| {
                 let mut moved = x.clone();
-                moved[k * BLOCK..(k + 1) * BLOCK].iter_mut().for_each(|a| *a += h);
+                moved[k * BLOCK..(k + 1) * BLOCK]
+                    .iter_mut()
+                    .for_each(|a| *a += h);
                 let mut u = [0.0; BLOCK];
-                network.forward(&moved, &mut network.tape(), &mut network.workspace(), &mut u);
+                network.forward(
+                    &moved,
+                    &mut network.tape(),
+                    &mut network.workspace(),
+                    &mut u,
+                );
                 u
             };
             let (up, down) = (at(h), at(-h));
             for s in 0..BLOCK {
                 let expected = (up[s] - down[s]) / (2.0 * h);
-                assert!((gradient[k * BLOCK + s] - expected).abs() < 1e-8 * (1.0 + expected.abs()), "{name} {k} {s}");
+                assert!(
+                    (gradient[k * BLOCK + s] - expected).abs() < 1e-8 * (1.0 + expected.abs()),
+                    "{name} {k} {s}"
+                );
             }
         }
     }
@@ -261,7 +309,10 @@ fn the_gradient_is_the_same_on_any_number_of_threads() {
     b.from_source = (0..40).map(|i| (i, 0.02 * i as f32)).collect();
     b.from_target = (0..30).map(|i| (i, 0.03 * i as f32)).collect();
     let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| gradient::<f32>(shape, &theta, weights, &Quadratic, &b))
     };
     let one = on(1);

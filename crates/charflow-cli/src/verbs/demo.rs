@@ -26,6 +26,9 @@ pub struct Demo {
     /// The folder to work in
     #[arg(short = 'o', long = "out", value_name = "DIR", default_value = "demo")]
     out: PathBuf,
+    /// Points of each cloud
+    #[arg(short = 'n', long = "points", value_name = "N", default_value_t = POINTS)]
+    points: usize,
     /// Optimisation steps
     #[arg(long, value_name = "N", default_value_t = STEPS)]
     steps: u64,
@@ -41,13 +44,20 @@ impl Demo {
         self.check_folder(&RunDir::new(&run))?;
         let mut files = Vec::new();
         for name in ["swiss-roll", "moons"] {
-            for (path, what) in store(&generate(name, POINTS, None, 0)?, &self.out, "csv", true)? {
+            for (path, what) in store(
+                &generate(name, self.points, None, 0)?,
+                &self.out,
+                "csv",
+                true,
+            )? {
                 say(&format!("{}: {what}", shown(&path)))?;
                 files.push(path);
             }
         }
         let [source, target] = &files[..] else {
-            return Err(Failure::input("the demo's data sets are not what they were"));
+            return Err(Failure::input(
+                "the demo's data sets are not what they were",
+            ));
         };
         let figure = run.join("figures").join("transport.png");
         Fit {
@@ -69,12 +79,17 @@ impl Demo {
             return Ok(());
         }
         if !self.out.is_dir() {
-            return Err(Failure::input(format!("{} is no folder. Choose another one with -o.", self.out.display())));
+            return Err(Failure::input(format!(
+                "{} is no folder. Choose another one with -o.",
+                self.out.display()
+            )));
         }
-        let entries = std::fs::read_dir(&self.out).map_err(|e| Failure::system(&self.out, "cannot be read", &e))?;
+        let entries = std::fs::read_dir(&self.out)
+            .map_err(|e| Failure::system(&self.out, "cannot be read", &e))?;
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = ["swiss-roll.csv", "moons.csv", "run"].contains(&name.as_str()) || name.starts_with('.');
+            let ours = ["swiss-roll.csv", "moons.csv", "run"].contains(&name.as_str())
+                || name.starts_with('.');
             if !ours {
                 return Err(Failure::input(format!(
                     "{} holds other files ({name}), and the demo writes into a folder of its own. Choose another one with -o.",

@@ -1,7 +1,7 @@
 //! `charflow evaluate`: how good a map is, on points it may never have seen.
 
 use crate::failure::{Failure, Result};
-use crate::files::{ColumnArgs, Expected, FileRecord, Points, read_for};
+use crate::files::{Brief, ColumnArgs, Expected, Points, read_for};
 use crate::run::{DataRecord, Fitted, command_line};
 use crate::terminal::{note, say};
 use charflow::evaluate::{Evaluation, Truth, evaluate};
@@ -52,20 +52,9 @@ struct Json<'a> {
     charflow: &'static str,
     command: String,
     run: &'a Path,
-    source: &'a FileRecord,
-    target: &'a FileRecord,
+    source: Brief<'a>,
+    target: Brief<'a>,
     evaluation: &'a Evaluation,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nearest_class: Option<NearestClass>,
-}
-
-/// Share of moved points whose nearest point on the other side has their class, in [0, 1].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct NearestClass {
-    /// Of the source points.
-    pub forward: f64,
-    /// Of the target points.
-    pub backward: f64,
 }
 
 impl Evaluate {
@@ -79,31 +68,42 @@ impl Evaluate {
         let source = self.read(&self.source, &expected, fitted.data.as_ref())?;
         let target = self.read(&self.target, &expected, fitted.data.as_ref())?;
         let truth = match &self.truth {
-            Some(path) => Some(read_truth(path, &self.source, source.samples.len(), target.samples.len(), &expected)?),
+            Some(path) => Some(read_truth(
+                path,
+                &self.source,
+                source.samples.len(),
+                target.samples.len(),
+                &expected,
+            )?),
             None => None,
         };
-        let evaluation = evaluate(&fitted.map, &source.samples, &target.samples, truth.as_ref(), self.seed)?;
-        let nearest_class = nearest_class(&fitted.map, &source.samples, &target.samples)?;
+        let evaluation = evaluate(
+            &fitted.map,
+            &source.samples,
+            &target.samples,
+            truth.as_ref(),
+            self.seed,
+        )?;
         if self.json {
             return say(&to_json(&Json {
                 charflow: env!("CARGO_PKG_VERSION"),
                 command: command_line(),
                 run: &self.run,
-                source: &source.record,
-                target: &target.record,
+                source: source.record.brief(),
+                target: target.record.brief(),
                 evaluation: &evaluation,
-                nearest_class,
             })?);
         }
-        say(evaluation.to_string().trim_end())?;
-        match nearest_class {
-            Some(share) => say(&share.to_string()),
-            None => Ok(()),
-        }
+        say(evaluation.to_string().trim_end())
     }
 
     /// A file with the labels and weights asked for, else with those of the fit if the file has them.
-    fn read(&self, path: &Path, expected: &Expected<'_>, data: Option<&DataRecord>) -> Result<Points> {
+    fn read(
+        &self,
+        path: &Path,
+        expected: &Expected<'_>,
+        data: Option<&DataRecord>,
+    ) -> Result<Points> {
         let asked = &self.columns;
         let Some(data) = data else {
             return read_for(path, asked, expected);
@@ -119,19 +119,11 @@ impl Evaluate {
         }
         // What is wrong with the file, if anything is, is said of the plain request.
         let points = read_for(path, asked, expected)?;
-        note(&format!("{}: the labels or weights of the fit are not in this file; it is taken without them", path.display()));
+        note(&format!(
+            "{}: the labels or weights of the fit are not in this file; it is taken without them",
+            path.display()
+        ));
         Ok(points)
-    }
-}
-
-impl std::fmt::Display for NearestClass {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "nearest point of the other side has the same class: forward {:.2} %, backward {:.2} %",
-            100.0 * self.forward,
-            100.0 * self.backward
-        )
     }
 }
 
@@ -140,41 +132,18 @@ impl std::fmt::Display for NearestClass {
 /// # Errors
 /// A value that JSON cannot hold, which none of ours is.
 pub fn to_json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string_pretty(value).map_err(|e| Failure::input(format!("the report cannot be written as JSON: {e}")))
-}
-
-/// Points of each side that are looked up against the other: the time grows with the product.
-const MOST_LOOKED_UP: usize = 5000;
-
-/// The class of the nearest point, where both sides have labels.
-///
-/// # Errors
-/// None for samples that fit the map.
-pub fn nearest_class(
-    map: &charflow::model::CharacteristicMap,
-    source: &charflow::Samples,
-    target: &charflow::Samples,
-) -> Result<Option<NearestClass>> {
-    use charflow::map::{BackwardMap, ForwardMap};
-    let part = |samples: &charflow::Samples| {
-        let of = samples.class_of()?;
-        let count = samples.len().min(MOST_LOOKED_UP);
-        let rows: Vec<u32> = (0..count).map(|k| (k * samples.len() / count) as u32).collect();
-        let classes: Vec<&str> = rows.iter().map(|&i| samples.class_names()[of[i as usize] as usize].as_str()).collect();
-        Some((samples.gather(&rows), classes))
-    };
-    let (Some((x, of_x)), Some((y, of_y))) = (part(source), part(target)) else {
-        return Ok(None);
-    };
-    let near = charflow_lab::metrics::nearest_class_accuracy;
-    Ok(Some(NearestClass {
-        forward: near(&map.forward(&x)?, &of_x, &y, &of_y, map.dim())?,
-        backward: near(&map.backward(&y)?, &of_y, &x, &of_x, map.dim())?,
-    }))
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Failure::input(format!("the report cannot be written as JSON: {e}")))
 }
 
 /// Reads what is known of the true map; `n` and `m` are the points of source and target.
-fn read_truth(path: &Path, source: &Path, n: usize, m: usize, expected: &Expected<'_>) -> Result<Truth> {
+fn read_truth(
+    path: &Path,
+    source: &Path,
+    n: usize,
+    m: usize,
+    expected: &Expected<'_>,
+) -> Result<Truth> {
     let d = expected.dim;
     if Format::of(path)? != Format::Npz {
         let images = read_for(path, &ColumnArgs::default(), expected)?.samples;
@@ -198,10 +167,19 @@ fn read_truth(path: &Path, source: &Path, n: usize, m: usize, expected: &Expecte
         if found == shape {
             return Ok(values);
         }
-        Err(Failure::input(format!("{}: array `{key}` has the shape {found:?}, expected {shape:?}.", path.display())))
+        Err(Failure::input(format!(
+            "{}: array `{key}` has the shape {found:?}, expected {shape:?}.",
+            path.display()
+        )))
     };
     if has("Sigma0") && has("Sigma1") {
-        let mean = |key: &str| if has(key) { matrix(key, &[d]) } else { Ok(vec![0.0; d]) };
+        let mean = |key: &str| {
+            if has(key) {
+                matrix(key, &[d])
+            } else {
+                Ok(vec![0.0; d])
+            }
+        };
         return Ok(Truth::Gaussian {
             m0: mean("m0")?,
             s0: matrix("Sigma0", &[d, d])?,
@@ -209,7 +187,13 @@ fn read_truth(path: &Path, source: &Path, n: usize, m: usize, expected: &Expecte
             s1: matrix("Sigma1", &[d, d])?,
         });
     }
-    let images = |key: &str, rows: usize| if has(key) { matrix(key, &[rows, d]).map(Some) } else { Ok(None) };
+    let images = |key: &str, rows: usize| {
+        if has(key) {
+            matrix(key, &[rows, d]).map(Some)
+        } else {
+            Ok(None)
+        }
+    };
     let (forward, backward) = (images("forward", n)?, images("backward", m)?);
     if forward.is_none() && backward.is_none() {
         return Err(Failure::input(format!(

@@ -1,8 +1,8 @@
 //! `charflow fit`: two files of points go in, a run directory comes out.
 
-use super::evaluate::{NearestClass, nearest_class, to_json};
+use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
-use crate::files::{ColumnArgs, FileRecord, Points, read_pair};
+use crate::files::{Brief, ColumnArgs, FileRecord, Points, read_pair};
 use crate::interrupt::Guard;
 use crate::pictures::{Clouds, draw};
 use crate::progress::Watcher;
@@ -26,7 +26,7 @@ Settings come from the preset, then --config, then --set, then the options named
 Example (every line runs as printed):
   charflow data swiss-roll -o data
   charflow data moons -o data
-  charflow fit data/swiss-roll.csv data/moons.csv -o run --steps 2000 --set network.hidden=[32,32]
+  charflow fit data/swiss-roll.csv data/moons.csv -o run --steps 2000 --set 'network.hidden=[32,32]'
   charflow data labelled-mixture -o mixture
   charflow fit mixture/source.csv mixture/target.csv -o run-mixture --labels label --time-limit 20s")]
 pub struct Fit {
@@ -99,12 +99,10 @@ struct Json<'a> {
     command: String,
     done: bool,
     solve: &'a Report,
-    source: &'a FileRecord,
-    target: &'a FileRecord,
+    source: Brief<'a>,
+    target: Brief<'a>,
     evaluated_on: &'static str,
     evaluation: Option<&'a Evaluation>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nearest_class: Option<NearestClass>,
     files: Vec<PathBuf>,
 }
 
@@ -123,10 +121,20 @@ impl Fit {
     pub fn run(self) -> Result<()> {
         let run = RunDir::new(&self.out);
         let going_on = self.resume && run.exists();
-        let Some(plan) = (if going_on { self.plan_resume(&run)? } else { Some(self.plan_new(&run)?) }) else {
+        let Some(plan) = (if going_on {
+            self.plan_resume(&run)?
+        } else {
+            Some(self.plan_new(&run)?)
+        }) else {
             return Ok(());
         };
-        let Plan { problem, config, data, checkpoint, lock } = plan;
+        let Plan {
+            problem,
+            config,
+            data,
+            checkpoint,
+            lock,
+        } = plan;
         let _lock = lock;
 
         // What is looked at afterwards is copied now: the solver works on the points in place.
@@ -141,13 +149,28 @@ impl Fit {
 
         let done = solution.outcome.is_done();
         let mut evaluation = None;
-        let mut classes = None;
-        let mut files = vec![run.model(), run.config(), run.data(), run.history(), run.checkpoint()];
+        let mut files = vec![
+            run.model(),
+            run.config(),
+            run.data(),
+            run.history(),
+            run.checkpoint(),
+        ];
         if done {
-            evaluation = Some(evaluate(&solution.map, &examined.source, &examined.target, None, config.seed)?);
-            classes = nearest_class(&solution.map, &examined.source, &examined.target)?;
+            evaluation = Some(evaluate(
+                &solution.map,
+                &examined.source,
+                &examined.target,
+                None,
+                config.seed,
+            )?);
             if let Some(clouds) = &clouds {
-                files.extend(draw(&solution.map, clouds, &solution.history, &run.figures())?);
+                files.extend(draw(
+                    &solution.map,
+                    clouds,
+                    &solution.history,
+                    &run.figures(),
+                )?);
             }
         }
         files.push(run.report());
@@ -158,11 +181,10 @@ impl Fit {
             command: command_line(),
             done,
             solve: &solution.report,
-            source: &data.source,
-            target: &data.target,
+            source: data.source.brief(),
+            target: data.target.brief(),
             evaluated_on: examined.what,
             evaluation: evaluation.as_ref(),
-            nearest_class: classes,
             files,
         })?;
         write_file(&run.report(), json.as_bytes())?;
@@ -171,10 +193,11 @@ impl Fit {
         } else {
             say(&ended(&solution, &config))?;
             if let Some(evaluation) = &evaluation {
-                say(&format!("\non {}:\n{}", examined.what, evaluation.to_string().trim_end()))?;
-            }
-            if let Some(classes) = classes {
-                say(&classes.to_string())?;
+                say(&format!(
+                    "\non {}:\n{}",
+                    examined.what,
+                    evaluation.to_string().trim_end()
+                ))?;
             }
             if done {
                 say(&next(&run, &data, clouds.is_some()))?;
@@ -190,7 +213,7 @@ impl Fit {
             ))),
             Outcome::Diverged => Err(Failure::Short(format!(
                 "the solve diverged after {} steps, {} attempts with smaller rates included. The last good model is in {}. Begin again with a smaller \
-                 rate: --set optimiser.rate={:e} --force",
+                 rate: --set optimiser.rate={:.1e} --force",
                 solution.report.steps,
                 solution.report.divergences,
                 run.model().display(),
@@ -204,7 +227,10 @@ impl Fit {
     fn plan_new(&self, run: &RunDir) -> Result<Plan> {
         run.check_free(self.force)?;
         if self.resume {
-            note(&format!("there is no run in {} yet; it is begun", run.path().display()));
+            note(&format!(
+                "there is no run in {} yet; it is begun",
+                run.path().display()
+            ));
         }
         // Wrong settings are told before large files are read.
         self.settings(2, 2, 1)?;
@@ -213,32 +239,54 @@ impl Fit {
         let data = record(&self.columns, &source, &target);
         let cost = charflow::cost::parse(self.cost.as_deref().unwrap_or("quadratic"))?;
         let problem = Problem::new(source.samples, target.samples, cost)?;
-        let config = self.settings(problem.source().len(), problem.target().len(), problem.dim())?;
+        let config = self.settings(
+            problem.source().len(),
+            problem.target().len(),
+            problem.dim(),
+        )?;
         let lock = run.begin(&config, &data)?;
-        Ok(Plan { problem, config, data, checkpoint: None, lock })
+        Ok(Plan {
+            problem,
+            config,
+            data,
+            checkpoint: None,
+            lock,
+        })
     }
 
     /// Checks that the run is the same one; `None` if it has nothing left to do.
     fn plan_resume(&self, run: &RunDir) -> Result<Option<Plan>> {
         let place = run.path().display();
         if !run.looks_like_a_run() {
-            return Err(Failure::input(format!("{place} exists and is no run of charflow, so there is nothing to resume. Choose another one with -o.")));
+            return Err(Failure::input(format!(
+                "{place} exists and is no run of charflow, so there is nothing to resume. Choose another one with -o."
+            )));
         }
         let lock = run.lock()?;
         run.sweep();
         let begun_with = run.read_config()?;
         if !run.data().exists() {
-            return Err(Failure::input(format!("{place} was left before it was set up (no data.toml). Begin again with --force.")));
+            return Err(Failure::input(format!(
+                "{place} was left before it was set up (no data.toml). Begin again with --force."
+            )));
         }
         let old = run.read_data()?;
         let config = self.overlaid(begun_with.clone())?;
         config.check()?;
         if let Some(preset) = self.preset.as_ref().filter(|p| **p != begun_with.preset) {
-            return Err(Failure::input(format!("{place} was begun with --preset {}, not {preset}.{REMEDY}", begun_with.preset)));
+            return Err(Failure::input(format!(
+                "{place} was begun with --preset {}, not {preset}.{REMEDY}",
+                begun_with.preset
+            )));
         }
         let changed = changes(&begun_with, &config)?;
-        if let Some((name, was, is)) = changed.iter().find(|(name, ..)| !MAY_CHANGE.contains(&name.as_str())) {
-            return Err(Failure::input(format!("{place} was begun with {name} = {was}, now it is {is}.{REMEDY}")));
+        if let Some((name, was, is)) = changed
+            .iter()
+            .find(|(name, ..)| !MAY_CHANGE.contains(&name.as_str()))
+        {
+            return Err(Failure::input(format!(
+                "{place} was begun with {name} = {was}, now it is {is}.{REMEDY}"
+            )));
         }
 
         let asked = &self.columns;
@@ -251,7 +299,8 @@ impl Fit {
             if is.is_some() && is != was {
                 return Err(Failure::input(format!(
                     "{place} was begun with {}, now it is --{name} {}.{REMEDY}",
-                    was.as_ref().map_or(format!("no --{name}"), |w| format!("--{name} {w}")),
+                    was.as_ref()
+                        .map_or(format!("no --{name}"), |w| format!("--{name} {w}")),
                     is.as_deref().unwrap_or("")
                 )));
             }
@@ -259,7 +308,10 @@ impl Fit {
         super::set_threads(config.threads)?;
         let columns = old.column_args();
         let (source, target) = read_pair(&self.source, &self.target, &columns)?;
-        for (points, was, side) in [(&source, &old.source, "source"), (&target, &old.target, "target")] {
+        for (points, was, side) in [
+            (&source, &old.source, "source"),
+            (&target, &old.target, "target"),
+        ] {
             if points.record.fingerprint != was.fingerprint {
                 return Err(Failure::input(format!(
                     "{} is not the {side} that {place} was begun with: {}.{REMEDY}",
@@ -269,10 +321,17 @@ impl Fit {
             }
         }
         let data = record(&columns, &source, &target);
-        let problem = Problem::new(source.samples, target.samples, charflow::cost::parse(&config.cost)?)?;
+        let problem = Problem::new(
+            source.samples,
+            target.samples,
+            charflow::cost::parse(&config.cost)?,
+        )?;
 
         let checkpoint = if run.checkpoint().exists() {
-            Some(Checkpoint::load(&run.checkpoint()).map_err(|e| Failure::input(format!("{e}. Begin again with --force.")))?)
+            Some(
+                Checkpoint::load(&run.checkpoint())
+                    .map_err(|e| Failure::input(format!("{e}. Begin again with --force.")))?,
+            )
         } else {
             None
         };
@@ -299,12 +358,20 @@ impl Fit {
             return Ok(None);
         }
         if changed.iter().any(|c| c.0 == "steps") && steps_done > 0 {
-            note("with another number of steps the learning rate follows a new plan from here on; the result is not that of a run begun with it");
+            note(
+                "with another number of steps the learning rate follows a new plan from here on; the result is not that of a run begun with it",
+            );
         }
         if !changed.is_empty() {
             write_file(&run.config(), config.to_toml().as_bytes())?;
         }
-        Ok(Some(Plan { problem, config, data, checkpoint, lock }))
+        Ok(Some(Plan {
+            problem,
+            config,
+            data,
+            checkpoint,
+            lock,
+        }))
     }
 
     /// The settings of a new run on `n` and `m` points in `d` dimensions.
@@ -329,7 +396,9 @@ impl Fit {
         }
         for pair in &self.set {
             let Some((key, value)) = pair.split_once('=') else {
-                return Err(Failure::input(format!("--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3.")));
+                return Err(Failure::input(format!(
+                    "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
+                )));
             };
             config.set(key, value)?;
         }
@@ -349,14 +418,31 @@ impl Fit {
             config.cost.clone_from(cost);
         }
         if i64::try_from(config.seed).is_err() || i64::try_from(config.steps).is_err() {
-            return Err(Failure::input("seed and steps go up to 9223372036854775807, the largest number a .toml file holds."));
+            return Err(Failure::input(
+                "seed and steps go up to 9223372036854775807, the largest number a .toml file holds.",
+            ));
         }
         Ok(config)
     }
 
-    fn solve(&self, run: &RunDir, problem: Problem, config: &Config, data: &DataRecord, from: Option<Checkpoint>) -> Result<Solution> {
-        let before = from.as_ref().and_then(|c| c.history().last()).map_or(0.0, |row| row.seconds);
-        let mut watcher = Watcher::new(run, config.time_limit, before, self.checkpoint_every.unwrap_or(10.0));
+    fn solve(
+        &self,
+        run: &RunDir,
+        problem: Problem,
+        config: &Config,
+        data: &DataRecord,
+        from: Option<Checkpoint>,
+    ) -> Result<Solution> {
+        let before = from
+            .as_ref()
+            .and_then(|c| c.history().last())
+            .map_or(0.0, |row| row.seconds);
+        let mut watcher = Watcher::new(
+            run,
+            config.time_limit,
+            before,
+            self.checkpoint_every.unwrap_or(10.0),
+        );
         let guard = Guard::new();
         let solver = NcfSolver::new(config.clone());
         let solution = match from {
@@ -381,12 +467,19 @@ const REMEDY: &str = " A resumed run must be the same run: leave that as it was,
 const MAY_CHANGE: [&str; 3] = ["steps", "time_limit", "threads"];
 
 fn read_text(path: &std::path::Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Failure::system(path, "the settings cannot be read", &e))
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::system(path, "the settings cannot be read", &e))
 }
 
 /// The preset that a file of settings names.
 fn preset_of(text: &str) -> Option<String> {
-    Some(text.parse::<toml::Table>().ok()?.get("preset")?.as_str()?.to_string())
+    Some(
+        text.parse::<toml::Table>()
+            .ok()?
+            .get("preset")?
+            .as_str()?
+            .to_string(),
+    )
 }
 
 /// Settings that differ: name, old value, new value.
@@ -409,7 +502,11 @@ fn changes(old: &Config, new: &Config) -> Result<Vec<(String, String, String)>> 
 
 fn flatten(table: &toml::Table, path: &str, out: &mut BTreeMap<String, String>) {
     for (key, value) in table {
-        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let name = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
         match value {
             toml::Value::Table(inner) => flatten(inner, &name, out),
             other => {
@@ -445,9 +542,11 @@ fn difference(is: &FileRecord, was: &FileRecord) -> String {
 /// Whether an earlier session did all that is asked for now.
 fn finished(earlier: &Earlier, config: &Config, steps_done: u64) -> bool {
     let report = &earlier.solve;
-    let by_time = report.outcome == Outcome::TimeLimit && config.time_limit > 0.0 && report.seconds >= config.time_limit;
+    let by_time = report.outcome == Outcome::TimeLimit
+        && config.time_limit > 0.0
+        && report.seconds >= config.time_limit;
     let by_steps = steps_done >= config.steps && report.steps == steps_done;
-    earlier.done && (by_steps || by_time) || report.outcome == Outcome::Diverged && steps_done >= config.steps
+    earlier.done && (by_steps || by_time)
 }
 
 /// The points a finished map is judged on.
@@ -465,7 +564,10 @@ impl Examined {
     fn of(problem: &Problem, config: &Config) -> Result<Self> {
         let (source, target) = (problem.source(), problem.target());
         let largest = source.len().max(target.len()) as f64;
-        let fraction = config.held_out.fraction.min(config.held_out.most as f64 / largest);
+        let fraction = config
+            .held_out
+            .fraction
+            .min(config.held_out.most as f64 / largest);
         let (s, t) = problem.split(config.seed, fraction)?;
         if s.held_out.len() >= 2 && t.held_out.len() >= 2 {
             return Ok(Examined {
@@ -544,7 +646,9 @@ fn ended(solution: &Solution, config: &Config) -> String {
 
 fn next(run: &RunDir, data: &DataRecord, figures: bool) -> String {
     let place = shown(run.path());
-    let mut text = format!("\nfiles in {place}: model.safetensors, report.json, history.csv, config.toml, data.toml");
+    let mut text = format!(
+        "\nfiles in {place}: model.safetensors, report.json, history.csv, config.toml, data.toml"
+    );
     if figures {
         text.push_str(", figures");
     }

@@ -47,22 +47,30 @@ impl Plot {
         let run = RunDir::new(&self.run);
         let fitted = Fitted::open(&self.run)?;
         let data = fitted.data.as_ref().ok_or_else(|| {
-            Failure::input(format!("{}: data.toml is missing, so the data of the run are not known.", self.run.display()))
+            Failure::input(format!(
+                "{}: data.toml is missing, so the data of the run are not known.",
+                self.run.display()
+            ))
         })?;
-        let place = |given: &Option<PathBuf>, record: &crate::files::FileRecord, option: &str| match given {
-            Some(path) => Ok(path.clone()),
-            None if record.absolute.exists() => Ok(record.absolute.clone()),
-            None if record.path.exists() => Ok(record.path.clone()),
-            None => Err(Failure::input(format!(
-                "{} of the run is no longer at {}. Say where it is with {option} FILE.",
-                record.path.display(),
-                record.absolute.display()
-            ))),
+        let place = |given: &Option<PathBuf>, record: &crate::files::FileRecord, option: &str| {
+            match given {
+                Some(path) => Ok(path.clone()),
+                None if record.absolute.exists() => Ok(record.absolute.clone()),
+                None if record.path.exists() => Ok(record.path.clone()),
+                None => Err(Failure::input(format!(
+                    "{} of the run is no longer at {}. Say where it is with {option} FILE.",
+                    record.path.display(),
+                    record.absolute.display()
+                ))),
+            }
         };
         let source = place(&self.source, &data.source, "--source")?;
         let target = place(&self.target, &data.target, "--target")?;
         let (source, target) = read_pair(&source, &target, &data.column_args())?;
-        for (points, record, side) in [(&source, &data.source, "source"), (&target, &data.target, "target")] {
+        for (points, record, side) in [
+            (&source, &data.source, "source"),
+            (&target, &data.target, "target"),
+        ] {
             if points.samples.dim() != fitted.map.dim() {
                 return Err(Failure::input(format!(
                     "{}: {} columns, the model was fitted to {}.",
@@ -72,12 +80,20 @@ impl Plot {
                 )));
             }
             if points.record.fingerprint != record.fingerprint {
-                note(&format!("the {side} {} is not what the run was fitted to", points.record.path.display()));
+                note(&format!(
+                    "the {side} {} is not what the run was fitted to",
+                    points.record.path.display()
+                ));
             }
         }
         let history = run.read_history()?;
         let out = self.out.unwrap_or_else(|| run.figures());
-        for file in draw(&fitted.map, &Clouds::of(&source.samples, &target.samples), &history, &out)? {
+        for file in draw(
+            &fitted.map,
+            &Clouds::of(&source.samples, &target.samples),
+            &history,
+            &out,
+        )? {
             say(&shown(&file))?;
         }
         Ok(())

@@ -65,7 +65,9 @@ impl Transport {
         if let Some(t) = self.at
             && !(0.0..=1.0).contains(&t)
         {
-            return Err(Failure::input(format!("--at {t}: expected a time from 0 (the source) to 1 (the target).")));
+            return Err(Failure::input(format!(
+                "--at {t}: expected a time from 0 (the source) to 1 (the target)."
+            )));
         }
         super::set_threads(self.threads)?;
         let fitted = Fitted::open(&self.run)?;
@@ -78,13 +80,19 @@ impl Transport {
         }
         let args = ColumnArgs {
             columns: self.columns.clone(),
-            array: self.array.clone().or_else(|| fitted.data.as_ref().and_then(|d| d.array.clone())),
+            array: self
+                .array
+                .clone()
+                .or_else(|| fitted.data.as_ref().and_then(|d| d.array.clone())),
             ..Default::default()
         };
         let options = match options_for(&self.input, &args, &fitted.expected()) {
             // The run's own array may be missing in another file.
             Err(_) if self.array.is_none() && args.array.is_some() => {
-                let args = ColumnArgs { array: None, ..args };
+                let args = ColumnArgs {
+                    array: None,
+                    ..args
+                };
                 options_for(&self.input, &args, &fitted.expected())?
             }
             other => other?,
@@ -98,11 +106,20 @@ impl Transport {
                 shown(&self.out)
             ));
         }
+        let extra_columns = if keep {
+            reader.extra_columns().to_vec()
+        } else {
+            Vec::new()
+        };
+        // A file without names gets those of the fit, unless a column that is passed through goes by one of them.
         let columns = match fitted.map.columns() {
-            Some(names) if !reader.has_names() => names.to_vec(),
+            Some(names)
+                if !reader.has_names() && names.iter().all(|n| !extra_columns.contains(n)) =>
+            {
+                names.to_vec()
+            }
             _ => reader.columns().to_vec(),
         };
-        let extra_columns = if keep { reader.extra_columns().to_vec() } else { Vec::new() };
 
         let started = Instant::now();
         let _guard = Guard::new();
@@ -122,10 +139,16 @@ impl Transport {
         moved?;
         wrote?;
         if interrupt::asked() {
-            return Err(Failure::Short(format!("interrupted; {} was not written.", self.out.display())));
+            return Err(Failure::Short(format!(
+                "interrupted; {} was not written.",
+                self.out.display()
+            )));
         }
         if reader.rows_read() == 0 {
-            return Err(Failure::input(format!("{}: the file has no rows.", self.input.display())));
+            return Err(Failure::input(format!(
+                "{}: the file has no rows.",
+                self.input.display()
+            )));
         }
         let rows = writer.rows();
         writer.finish()?;
@@ -150,21 +173,37 @@ fn read_all(reader: &mut Reader, size: usize, keep: bool, to: SyncSender<Chunk>)
         if interrupt::asked() || reader.next_chunk(size, &mut rows)? == 0 {
             return Ok(());
         }
-        let extras = if keep { reader.extras().to_vec() } else { Vec::new() };
+        let extras = if keep {
+            reader.extras().to_vec()
+        } else {
+            Vec::new()
+        };
         if to.send(Chunk { rows, extras }).is_err() {
             return Ok(());
         }
     }
 }
 
-fn move_all(fitted: &Fitted, backward: bool, at: Option<f64>, from: Receiver<Chunk>, to: SyncSender<Chunk>) -> Result<()> {
+fn move_all(
+    fitted: &Fitted,
+    backward: bool,
+    at: Option<f64>,
+    from: Receiver<Chunk>,
+    to: SyncSender<Chunk>,
+) -> Result<()> {
     for chunk in from {
         let rows = if backward {
             fitted.map.backward_at(&chunk.rows, at.unwrap_or(0.0))?
         } else {
             fitted.map.forward_at(&chunk.rows, at.unwrap_or(1.0))?
         };
-        if to.send(Chunk { rows, extras: chunk.extras }).is_err() {
+        if to
+            .send(Chunk {
+                rows,
+                extras: chunk.extras,
+            })
+            .is_err()
+        {
             return Ok(());
         }
     }

@@ -85,7 +85,8 @@ impl<'a> Velocity<'a> {
         for s in 0..BLOCK {
             gather(p, s, &mut columns.a);
             gather(w, s, &mut columns.b);
-            self.cost.hessian_vec(&columns.a, &columns.b, &mut columns.c);
+            self.cost
+                .hessian_vec(&columns.a, &columns.b, &mut columns.c);
             scatter(&columns.c, s, out);
         }
     }

@@ -34,7 +34,11 @@ pub fn mean_distance<T: Real>(x: &Cloud<T>, y: &Cloud<T>) -> f64 {
 /// `1 / (1 - sum a^2)`: what makes a weighted self term unbiased; zero for a single point.
 pub(crate) fn self_factor<T: Real>(cloud: &Cloud<T>) -> f64 {
     let squares: f64 = cloud.weights().iter().map(|a| a.f64() * a.f64()).sum();
-    if squares < 1.0 { 1.0 / (1.0 - squares) } else { 0.0 }
+    if squares < 1.0 {
+        1.0 / (1.0 - squares)
+    } else {
+        0.0
+    }
 }
 
 /// `sum_{i != i'} a_i a_i' |x_i - x_i'| / (1 - sum a^2)`: the mean distance within a cloud.
@@ -47,7 +51,13 @@ pub fn spread<T: Real>(x: &Cloud<T>) -> f64 {
 ///
 /// Weights are taken to sum to one. Not negative in expectation, but the estimate may be.
 #[must_use]
-pub fn energy_distance<T: Real>(x: &[T], a: Option<&[T]>, y: &[T], b: Option<&[T]>, dim: usize) -> f64 {
+pub fn energy_distance<T: Real>(
+    x: &[T],
+    a: Option<&[T]>,
+    y: &[T],
+    b: Option<&[T]>,
+    dim: usize,
+) -> f64 {
     let (x, y) = (Cloud::new(x, dim, a), Cloud::new(y, dim, b));
     2.0 * mean_distance(&x, &y) - spread(&x) - spread(&y)
 }
@@ -65,7 +75,13 @@ mod tests {
 
     /// The definition, written as it is read.
     fn naive(x: &[f64], a: &[f64], y: &[f64], b: &[f64], d: usize) -> f64 {
-        let distance = |p: &[f64], q: &[f64]| p.iter().zip(q).map(|(s, t)| (s - t).powi(2)).sum::<f64>().sqrt();
+        let distance = |p: &[f64], q: &[f64]| {
+            p.iter()
+                .zip(q)
+                .map(|(s, t)| (s - t).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
         let pair = |x: &[f64], a: &[f64], y: &[f64], b: &[f64], skip: bool| {
             let mut sum = 0.0;
             let mut mass = 0.0;
@@ -107,7 +123,9 @@ mod tests {
         let x = cloud(30, d, 5);
         let mut doubled = x.clone();
         doubled.extend_from_slice(&x[..15 * d]);
-        let weights: Vec<f64> = (0..30).map(|i| if i < 15 { 2.0 / 45.0 } else { 1.0 / 45.0 }).collect();
+        let weights: Vec<f64> = (0..30)
+            .map(|i| if i < 15 { 2.0 / 45.0 } else { 1.0 / 45.0 })
+            .collect();
         let y = Cloud::new(&cloud(40, d, 6), d, None);
         let a = mean_distance(&Cloud::new(&x, d, Some(&weights)), &y);
         let b = mean_distance(&Cloud::new(&doubled, d, None), &y);
@@ -119,7 +137,13 @@ mod tests {
         let mut sum = 0.0;
         let mut negative = 0;
         for seed in 0..200 {
-            let ed = energy_distance(&cloud(40, 2, 2 * seed), None, &cloud(60, 2, 2 * seed + 1), None, 2);
+            let ed = energy_distance(
+                &cloud(40, 2, 2 * seed),
+                None,
+                &cloud(60, 2, 2 * seed + 1),
+                None,
+                2,
+            );
             sum += ed;
             negative += usize::from(ed < 0.0);
         }
@@ -141,8 +165,12 @@ mod tests {
     fn the_same_on_any_number_of_threads() {
         let (x, y) = (cloud(500, 6, 1), cloud(700, 6, 2));
         let on = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| energy_distance(&x, None, &y, None, 6)).to_bits()
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| energy_distance(&x, None, &y, None, 6))
+                .to_bits()
         };
         assert_eq!(on(1), on(2));
         assert_eq!(on(1), on(5));

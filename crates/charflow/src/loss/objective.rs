@@ -168,7 +168,14 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
     ///
     /// `values` asks for the parts of the energy distances that do not depend on the parameters: without them a step is cheaper.
     /// Must run inside the thread pool that should do the work.
-    pub fn evaluate(&mut self, potential: &P, cost: &dyn Cost, batch: &Batch<T>, gradient: Option<&mut [T]>, values: bool) -> Values {
+    pub fn evaluate(
+        &mut self,
+        potential: &P,
+        cost: &dyn Cost,
+        batch: &Batch<T>,
+        gradient: Option<&mut [T]>,
+        values: bool,
+    ) -> Values {
         let velocity = Velocity::new(cost, potential.dim());
         let want = gradient.is_some();
         for shard in &mut self.shards {
@@ -178,9 +185,16 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             }
         }
         let mut total = Values::default();
-        let moving = self.weights.energy != 0.0 || !batch.from_source.is_empty() || !batch.from_target.is_empty();
+        let moving = self.weights.energy != 0.0
+            || !batch.from_source.is_empty()
+            || !batch.from_target.is_empty();
         if moving {
-            self.move_samples(potential, velocity, batch, want && self.weights.energy != 0.0);
+            self.move_samples(
+                potential,
+                velocity,
+                batch,
+                want && self.weights.energy != 0.0,
+            );
         }
         if self.weights.energy != 0.0 {
             self.pair(potential.dim(), batch, want, values, &mut total);
@@ -205,7 +219,13 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
     }
 
     /// Evaluates the potential at all samples of the batch and moves them to the other end.
-    fn move_samples(&mut self, potential: &P, velocity: Velocity<'_>, batch: &Batch<T>, _keep: bool) {
+    fn move_samples(
+        &mut self,
+        potential: &P,
+        velocity: Velocity<'_>,
+        batch: &Batch<T>,
+        _keep: bool,
+    ) {
         let d = potential.dim();
         let counts = [batch.source.len() / d, batch.target.len() / d];
         let whole = [blocks(counts[0]), blocks(counts[1])];
@@ -234,23 +254,26 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             }
             shard.moved.truncate(k);
         }
-        self.shards.par_iter_mut().with_max_len(1).for_each(|shard| {
-            let mut u = [T::ZERO; BLOCK];
-            for moved in &mut shard.moved {
-                let (points, time, sign) = if moved.side == 0 {
-                    (&batch.source, T::ZERO, T::ONE)
-                } else {
-                    (&batch.target, T::ONE, -T::ONE)
-                };
-                let points = &points[moved.start * d..(moved.start + moved.count) * d];
-                to_lanes(points, d, &mut moved.x);
-                moved.x[d * BLOCK..].fill(time);
-                potential.forward(&moved.x, &mut moved.tape, &mut shard.work, &mut u);
-                potential.reverse(&mut moved.tape, &mut shard.work, &mut moved.gradient);
-                velocity.velocity(&moved.gradient, &mut moved.shift, &mut shard.columns);
-                moved.shift.iter_mut().for_each(|v| *v *= sign);
-            }
-        });
+        self.shards
+            .par_iter_mut()
+            .with_max_len(1)
+            .for_each(|shard| {
+                let mut u = [T::ZERO; BLOCK];
+                for moved in &mut shard.moved {
+                    let (points, time, sign) = if moved.side == 0 {
+                        (&batch.source, T::ZERO, T::ONE)
+                    } else {
+                        (&batch.target, T::ONE, -T::ONE)
+                    };
+                    let points = &points[moved.start * d..(moved.start + moved.count) * d];
+                    to_lanes(points, d, &mut moved.x);
+                    moved.x[d * BLOCK..].fill(time);
+                    potential.forward(&moved.x, &mut moved.tape, &mut shard.work, &mut u);
+                    potential.reverse(&mut moved.tape, &mut shard.work, &mut moved.gradient);
+                    velocity.velocity(&moved.gradient, &mut moved.shift, &mut shard.columns);
+                    moved.shift.iter_mut().for_each(|v| *v *= sign);
+                }
+            });
         for side in 0..2 {
             self.images[side].resize(counts[side] * d, T::ZERO);
         }
@@ -329,8 +352,24 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             let mut cross = [0.0; BLOCK];
             let mut own = [0.0; BLOCK];
             let factor = self_factor(moved);
-            rows(isa, moved, pair.block, given, &mut cross, want.then_some(&mut pair.gradient[..]), &mut scratch);
-            rows(isa, moved, pair.block, moved, &mut own, want.then_some(&mut pair.other[..]), &mut scratch);
+            rows(
+                isa,
+                moved,
+                pair.block,
+                given,
+                &mut cross,
+                want.then_some(&mut pair.gradient[..]),
+                &mut scratch,
+            );
+            rows(
+                isa,
+                moved,
+                pair.block,
+                moved,
+                &mut own,
+                want.then_some(&mut pair.other[..]),
+                &mut scratch,
+            );
             let first = pair.block * BLOCK;
             let weights = &moved.weights()[first..(first + BLOCK).min(moved.len())];
             pair.value = 0.0;
@@ -353,7 +392,11 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             sums[pair.side] += pair.value;
             if want {
                 let group = &batch.groups[pair.group];
-                let rows = if pair.side == 0 { &group.source } else { &group.target };
+                let rows = if pair.side == 0 {
+                    &group.source
+                } else {
+                    &group.target
+                };
                 let start = (rows.start + pair.block * BLOCK) * d;
                 let end = rows.end * d;
                 let n = (end - start).min(BLOCK * d);
@@ -362,7 +405,10 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
         }
         if values {
             for side in 0..2 {
-                sums[side] -= given_clouds[side].iter().map(super::energy_distance::spread).sum::<f64>();
+                sums[side] -= given_clouds[side]
+                    .iter()
+                    .map(super::energy_distance::spread)
+                    .sum::<f64>();
             }
         }
         total.ed_forward = sums[0];
@@ -370,46 +416,87 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
     }
 
     /// The Hamilton-Jacobi terms, and the parameter gradient of everything.
-    fn residuals_and_seeds(&mut self, potential: &P, velocity: Velocity<'_>, batch: &Batch<T>, want: bool) {
+    fn residuals_and_seeds(
+        &mut self,
+        potential: &P,
+        velocity: Velocity<'_>,
+        batch: &Batch<T>,
+        want: bool,
+    ) {
         let d = potential.dim();
         let items = self.collocate(d, batch);
         let size = (d + 1) * BLOCK;
         let w = self.weights;
-        let (collocation, weights, slopes) = (&self.collocation, &self.collocation_weights, &self.slopes);
+        let (collocation, weights, slopes) =
+            (&self.collocation, &self.collocation_weights, &self.slopes);
         let shards = self.shards.len();
-        self.shards.par_iter_mut().with_max_len(1).enumerate().for_each(|(s, shard)| {
-            // Blocks of residuals are dealt from the far end, so that the shards with one sample block more get one residual block less.
-            for item in ((shards - 1 - s)..items).step_by(shards) {
-                let x = &collocation[item * size..(item + 1) * size];
-                let weight = &weights[item * BLOCK..(item + 1) * BLOCK];
-                if let Some(own) = &mut shard.implicit {
-                    let into = want.then_some(&mut shard.into[..]);
-                    let (squares, _) = implicit::block(potential, velocity, x, weight, [w.hj, w.hj_terminal], into, &mut shard.work, own);
-                    shard.sums.hj += squares[0];
-                    shard.sums.hj_terminal += squares[1];
+        self.shards
+            .par_iter_mut()
+            .with_max_len(1)
+            .enumerate()
+            .for_each(|(s, shard)| {
+                // Blocks of residuals are dealt from the far end, so that the shards with one sample block more get one residual block less.
+                for item in ((shards - 1 - s)..items).step_by(shards) {
+                    let x = &collocation[item * size..(item + 1) * size];
+                    let weight = &weights[item * BLOCK..(item + 1) * BLOCK];
+                    if let Some(own) = &mut shard.implicit {
+                        let into = want.then_some(&mut shard.into[..]);
+                        let (squares, _) = implicit::block(
+                            potential,
+                            velocity,
+                            x,
+                            weight,
+                            [w.hj, w.hj_terminal],
+                            into,
+                            &mut shard.work,
+                            own,
+                        );
+                        shard.sums.hj += squares[0];
+                        shard.sums.hj_terminal += squares[1];
+                    }
+                    if let Some(own) = &mut shard.pde {
+                        let into = want.then_some(&mut shard.into[..]);
+                        shard.sums.pde += pde::block(
+                            potential,
+                            velocity,
+                            x,
+                            weight,
+                            w.pde,
+                            into,
+                            &mut shard.work,
+                            own,
+                        );
+                    }
                 }
-                if let Some(own) = &mut shard.pde {
-                    let into = want.then_some(&mut shard.into[..]);
-                    shard.sums.pde += pde::block(potential, velocity, x, weight, w.pde, into, &mut shard.work, own);
+                if !want || w.energy == 0.0 {
+                    return;
                 }
-            }
-            if !want || w.energy == 0.0 {
-                return;
-            }
-            let ubar = [T::ZERO; BLOCK];
-            let mut slope = vec![T::ZERO; d * BLOCK];
-            for moved in &mut shard.moved {
-                let rows = &slopes[moved.side][moved.start * d..(moved.start + moved.count) * d];
-                slope.fill(T::ZERO);
-                to_lanes(rows, d, &mut slope);
-                if moved.side == 1 {
-                    slope.iter_mut().for_each(|v| *v = -*v);
+                let ubar = [T::ZERO; BLOCK];
+                let mut slope = vec![T::ZERO; d * BLOCK];
+                for moved in &mut shard.moved {
+                    let rows =
+                        &slopes[moved.side][moved.start * d..(moved.start + moved.count) * d];
+                    slope.fill(T::ZERO);
+                    to_lanes(rows, d, &mut slope);
+                    if moved.side == 1 {
+                        slope.iter_mut().for_each(|v| *v = -*v);
+                    }
+                    shard.seed.fill(T::ZERO);
+                    velocity.hessian_vec(
+                        &moved.gradient,
+                        &slope,
+                        &mut shard.seed,
+                        &mut shard.columns,
+                    );
+                    potential.accumulate(
+                        &mut moved.tape,
+                        &mut shard.work,
+                        &ubar,
+                        Some(&shard.seed),
+                        &mut shard.into,
+                    );
                 }
-                shard.seed.fill(T::ZERO);
-                velocity.hessian_vec(&moved.gradient, &slope, &mut shard.seed, &mut shard.columns);
-                potential.accumulate(&mut moved.tape, &mut shard.work, &ubar, Some(&shard.seed), &mut shard.into);
-            }
-        });
+            });
     }
 
     /// Lays out the collocation points in blocks; returns how many.
@@ -437,8 +524,15 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             put(&mut |k| batch.points[n * d + k], t);
         }
         // x + t (T(x) - x), and y + (1 - t) (S(y) - y).
-        for (side, list) in [&batch.from_source, &batch.from_target].into_iter().enumerate() {
-            let points = if side == 0 { &batch.source } else { &batch.target };
+        for (side, list) in [&batch.from_source, &batch.from_target]
+            .into_iter()
+            .enumerate()
+        {
+            let points = if side == 0 {
+                &batch.source
+            } else {
+                &batch.target
+            };
             let images = &self.images[side];
             for &(row, t) in list {
                 let at = row as usize * d;

@@ -53,7 +53,14 @@ pub trait Potential<T: Scalar>: Sync {
     /// Adds the parameter gradient of `sum_s ubar_s u_s + seed_s . grad u_s` to `into`.
     ///
     /// `ubar: [48]`; `seed: [d + 1, 48]` holds `pbar` and, in the last row, `tbar`; without it the gradient of `ubar u` alone.
-    fn accumulate(&self, tape: &mut Self::Tape, work: &mut Self::Workspace, ubar: &[T], seed: Option<&[T]>, into: &mut [T]);
+    fn accumulate(
+        &self,
+        tape: &mut Self::Tape,
+        work: &mut Self::Workspace,
+        ubar: &[T],
+        seed: Option<&[T]>,
+        into: &mut [T],
+    );
 }
 
 /// A layer of a potential: `a_l = [a_{l-1} +] scale act(C a_{l-1} + W (x, t) + b + (Q (x, t))^2)`, terms as switched on.
@@ -108,7 +115,9 @@ impl Family {
             "dense" => Ok(Family::Dense),
             other => Err(Error::config(
                 "network.kind",
-                format!("there is no network \"{other}\"; the networks are `mlp`, `resnet`, `dense`"),
+                format!(
+                    "there is no network \"{other}\"; the networks are `mlp`, `resnet`, `dense`"
+                ),
             )),
         }
     }
@@ -128,7 +137,9 @@ impl Family {
             return bad("expected widths from 1 to 16384");
         }
         if self == Family::ResNet && hidden.iter().any(|&h| h != hidden[0]) {
-            return bad("the layers of a `resnet` are added to each other, so their widths must be equal");
+            return bad(
+                "the layers of a `resnet` are added to each other, so their widths must be equal",
+            );
         }
         let plain = |width| Layer {
             width,
@@ -161,7 +172,11 @@ impl Family {
                     input: true,
                     quadratic: true,
                     // The first layer is a quadratic form as it stands: no activation after it.
-                    activation: if i == 0 { Activation::Identity } else { activation },
+                    activation: if i == 0 {
+                        Activation::Identity
+                    } else {
+                        activation
+                    },
                     ..plain(width)
                 })
                 .collect(),
@@ -256,7 +271,11 @@ impl Shape {
         for (l, layer) in self.layers.iter().enumerate() {
             for (name, place) in [("C", places.c[l]), ("W", places.w[l]), ("Q", places.q[l])] {
                 if let Some(place) = place {
-                    list.push((format!("layer{}.{name}", l + 1), place.offset, vec![place.rows, layer.width]));
+                    list.push((
+                        format!("layer{}.{name}", l + 1),
+                        place.offset,
+                        vec![place.rows, layer.width],
+                    ));
                 }
             }
             list.push((format!("layer{}.b", l + 1), places.b[l], vec![layer.width]));
@@ -275,7 +294,10 @@ impl Shape {
         let places = self.places(|h| h);
         let mut sum = 0;
         for (l, layer) in self.layers.iter().enumerate() {
-            for place in [places.c[l], places.w[l], places.q[l]].into_iter().flatten() {
+            for place in [places.c[l], places.w[l], places.q[l]]
+                .into_iter()
+                .flatten()
+            {
                 sum += place.rows * layer.width;
             }
         }

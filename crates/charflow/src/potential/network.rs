@@ -213,7 +213,8 @@ impl<T: Scalar> Potential<T> for Network<T> {
         let copy = |from: usize, to: usize, rows: usize, width: usize, gradient: &mut [T]| {
             for r in 0..rows {
                 let at = from + r * padded(width);
-                gradient[to + r * width..to + (r + 1) * width].copy_from_slice(&accumulated[at..at + width]);
+                gradient[to + r * width..to + (r + 1) * width]
+                    .copy_from_slice(&accumulated[at..at + width]);
             }
         };
         for (l, layer) in self.shape.layers.iter().enumerate() {
@@ -235,7 +236,13 @@ impl<T: Scalar> Potential<T> for Network<T> {
 
     fn set_parameters(&mut self, theta: &[T]) {
         self.theta.copy_from_slice(theta);
-        for weights in self.c.iter_mut().chain(&mut self.w).chain(&mut self.q).flatten() {
+        for weights in self
+            .c
+            .iter_mut()
+            .chain(&mut self.w)
+            .chain(&mut self.q)
+            .flatten()
+        {
             weights.pack(&self.theta);
         }
     }
@@ -311,7 +318,15 @@ impl<T: Scalar> Potential<T> for Network<T> {
             } else {
                 now.a.fill(T::ZERO);
             }
-            evaluate(isa, layer.activation, T::of(layer.scale), z, &mut now.a, &mut now.s, &mut now.c);
+            evaluate(
+                isa,
+                layer.activation,
+                T::of(layer.scale),
+                z,
+                &mut now.a,
+                &mut now.s,
+                &mut now.c,
+            );
         }
         if let (Some(last), Some(layer)) = (tape.layers.last(), self.shape.layers.last()) {
             u[..BLOCK].fill(self.theta[self.places.constant]);
@@ -353,7 +368,14 @@ impl<T: Scalar> Potential<T> for Network<T> {
         }
     }
 
-    fn accumulate(&self, tape: &mut Tape<T>, work: &mut Workspace<T>, ubar: &[T], seed: Option<&[T]>, into: &mut [T]) {
+    fn accumulate(
+        &self,
+        tape: &mut Tape<T>,
+        work: &mut Workspace<T>,
+        ubar: &[T],
+        seed: Option<&[T]>,
+        into: &mut [T],
+    ) {
         match seed {
             Some(seed) => self.accumulate_both(tape, work, ubar, seed, into),
             None => self.accumulate_value(tape, work, ubar, into),
@@ -363,7 +385,13 @@ impl<T: Scalar> Potential<T> for Network<T> {
 
 impl<T: Scalar> Network<T> {
     /// `ubar` alone: `Z_l = ubar D_l`.
-    fn accumulate_value(&self, tape: &Tape<T>, work: &mut Workspace<T>, ubar: &[T], into: &mut [T]) {
+    fn accumulate_value(
+        &self,
+        tape: &Tape<T>,
+        work: &mut Workspace<T>,
+        ubar: &[T],
+        into: &mut [T],
+    ) {
         let isa = self.isa;
         for (l, layer) in self.shape.layers.iter().enumerate() {
             let n = layer.width * BLOCK;
@@ -376,11 +404,23 @@ impl<T: Scalar> Network<T> {
             let z = &work.adjoint_flipped[..];
             if let Some(p) = self.padded.c[l] {
                 let x = &tape.layers[l - 1].a;
-                outer_add(isa, p.rows, wide, &[OuterTerm { x, z }], &mut into[p.offset..p.offset + p.rows * wide]);
+                outer_add(
+                    isa,
+                    p.rows,
+                    wide,
+                    &[OuterTerm { x, z }],
+                    &mut into[p.offset..p.offset + p.rows * wide],
+                );
             }
             if let Some(p) = self.padded.w[l] {
                 let x = &tape.x;
-                outer_add(isa, p.rows, wide, &[OuterTerm { x, z }], &mut into[p.offset..p.offset + p.rows * wide]);
+                outer_add(
+                    isa,
+                    p.rows,
+                    wide,
+                    &[OuterTerm { x, z }],
+                    &mut into[p.offset..p.offset + p.rows * wide],
+                );
             }
             let b = self.padded.b[l];
             lanes::row_sums_add(isa, adjoint, &work.ones, &mut into[b..b + layer.width]);
@@ -389,7 +429,13 @@ impl<T: Scalar> Network<T> {
                 lanes::cross(isa, &now.y, adjoint, twice);
                 transpose(isa, layer.width, twice, &mut work.delta_flipped);
                 let (x, z) = (&tape.x, &work.delta_flipped[..]);
-                outer_add(isa, p.rows, wide, &[OuterTerm { x, z }], &mut into[p.offset..p.offset + p.rows * wide]);
+                outer_add(
+                    isa,
+                    p.rows,
+                    wide,
+                    &[OuterTerm { x, z }],
+                    &mut into[p.offset..p.offset + p.rows * wide],
+                );
             }
             // Columns beyond a layer's width must stay zero for the next, wider or narrower, layer.
             clear_padding(layer.width, &mut work.adjoint_flipped);
@@ -398,7 +444,14 @@ impl<T: Scalar> Network<T> {
         self.accumulate_output(tape, work, ubar, None, into);
     }
 
-    fn accumulate_output(&self, tape: &Tape<T>, work: &Workspace<T>, ubar: &[T], adot: Option<&[T]>, into: &mut [T]) {
+    fn accumulate_output(
+        &self,
+        tape: &Tape<T>,
+        work: &Workspace<T>,
+        ubar: &[T],
+        adot: Option<&[T]>,
+        into: &mut [T],
+    ) {
         let (Some(last), Some(layer)) = (tape.layers.last(), self.shape.layers.last()) else {
             return;
         };
@@ -414,7 +467,14 @@ impl<T: Scalar> Network<T> {
         into[self.padded.constant] += sum;
     }
 
-    fn accumulate_both(&self, tape: &Tape<T>, work: &mut Workspace<T>, ubar: &[T], seed: &[T], into: &mut [T]) {
+    fn accumulate_both(
+        &self,
+        tape: &Tape<T>,
+        work: &mut Workspace<T>,
+        ubar: &[T],
+        seed: &[T],
+        into: &mut [T],
+    ) {
         let isa = self.isa;
         let seed = &seed[..(self.shape.dim + 1) * BLOCK];
         // The tangent along the seed.
@@ -470,10 +530,22 @@ impl<T: Scalar> Network<T> {
             };
             if let Some(p) = self.padded.c[l] {
                 let terms = terms(&tape.layers[l - 1].a, &work.layers[l - 1].adot);
-                outer_add(isa, p.rows, wide, &terms, &mut into[p.offset..p.offset + p.rows * wide]);
+                outer_add(
+                    isa,
+                    p.rows,
+                    wide,
+                    &terms,
+                    &mut into[p.offset..p.offset + p.rows * wide],
+                );
             }
             if let Some(p) = self.padded.w[l] {
-                outer_add(isa, p.rows, wide, &terms(&tape.x, seed), &mut into[p.offset..p.offset + p.rows * wide]);
+                outer_add(
+                    isa,
+                    p.rows,
+                    wide,
+                    &terms(&tape.x, seed),
+                    &mut into[p.offset..p.offset + p.rows * wide],
+                );
             }
             let b = self.padded.b[l];
             lanes::row_sums_add(isa, adjoint, &work.ones, &mut into[b..b + layer.width]);
@@ -493,7 +565,13 @@ impl<T: Scalar> Network<T> {
                         z: &work.delta_flipped[..],
                     },
                 ];
-                outer_add(isa, p.rows, wide, &terms, &mut into[p.offset..p.offset + p.rows * wide]);
+                outer_add(
+                    isa,
+                    p.rows,
+                    wide,
+                    &terms,
+                    &mut into[p.offset..p.offset + p.rows * wide],
+                );
             }
             clear_padding(layer.width, &mut work.adjoint_flipped);
             clear_padding(layer.width, &mut work.delta_flipped);

@@ -7,7 +7,10 @@
 use super::config::Config;
 use super::report::HistoryRow;
 use crate::error::{Error, Result};
-use crate::model::{io, le_f32, le_f64, open_safetensors, parse_info, read_f32, read_f64, to_safetensors, write_atomically};
+use crate::model::{
+    io, le_f32, le_f64, open_safetensors, parse_info, read_f32, read_f64, to_safetensors,
+    write_atomically,
+};
 use crate::samples::Scaling;
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
@@ -91,9 +94,22 @@ impl Checkpoint {
             tensors.push(f32s(&format!("{name}.ema"), &w.ema));
         }
         tensors.push(f64s("scaling.shift", &self.scaling.shift));
-        tensors.push(f64s("numbers", &[self.scaling.scale, self.best_score, self.rate_factor, self.seconds]));
+        tensors.push(f64s(
+            "numbers",
+            &[
+                self.scaling.scale,
+                self.best_score,
+                self.rate_factor,
+                self.seconds,
+            ],
+        ));
         let rows: Vec<f64> = self.history.iter().flat_map(to_numbers).collect();
-        tensors.push(("history".into(), Dtype::F64, vec![self.history.len(), COLUMNS], le_f64(&rows)));
+        tensors.push((
+            "history".into(),
+            Dtype::F64,
+            vec![self.history.len(), COLUMNS],
+            le_f64(&rows),
+        ));
         let head = Head {
             kind: "checkpoint".into(),
             format: CHECKPOINT_VERSION,
@@ -127,12 +143,19 @@ impl Checkpoint {
     fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
         let (file, text) = open_safetensors(bytes)?;
         let head: Head = parse_info(&text, "checkpoint", CHECKPOINT_VERSION)?;
-        let length = |name: &str| file.tensor(name).map(|t| t.shape().to_vec()).map_err(|_| format!("the tensor \"{name}\" is missing"));
+        let length = |name: &str| {
+            file.tensor(name)
+                .map(|t| t.shape().to_vec())
+                .map_err(|_| format!("the tensor \"{name}\" is missing"))
+        };
         let parameters = length("now.theta")?;
         let dim = length("scaling.shift")?;
         let rows = length("history")?;
         if rows.len() != 2 || rows[1] != COLUMNS {
-            return Err("the history has another number of columns; the file is from another version".into());
+            return Err(
+                "the history has another number of columns; the file is from another version"
+                    .into(),
+            );
         }
         let weights = |name: &str, step: u64| -> std::result::Result<Weights, String> {
             let part = |which: &str| read_f32(&file, &format!("{name}.{which}"), &parameters);
@@ -264,7 +287,10 @@ mod tests {
         for keep in [0, 4, 100, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..keep]).unwrap();
             let text = Checkpoint::load(&path).unwrap_err().to_string();
-            assert!(text.contains("checkpoint.safetensors") && text.contains("cut short"), "{text}");
+            assert!(
+                text.contains("checkpoint.safetensors") && text.contains("cut short"),
+                "{text}"
+            );
         }
         let newer = String::from_utf8_lossy(&bytes).replace("\\\"format\\\":1", "\\\"format\\\":9");
         assert!(Checkpoint::from_bytes(newer.as_bytes()).is_err());

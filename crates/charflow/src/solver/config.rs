@@ -187,7 +187,9 @@ impl Default for LossConfig {
 
 impl Default for CollocationConfig {
     fn default() -> Self {
-        CollocationConfig { characteristics: 0.5 }
+        CollocationConfig {
+            characteristics: 0.5,
+        }
     }
 }
 
@@ -228,9 +230,18 @@ impl Default for GuardConfig {
 
 /// The presets: name and what each is for.
 pub const PRESETS: &[(&str, &str)] = &[
-    ("auto", "settings from the number of points and their dimension"),
-    ("paper-2d", "the paper's two-dimensional experiments: MLP of 4 x 64, 1000 collocation points, 750 samples each way"),
-    ("paper-gaussian", "the paper's Gaussian experiments: dense network, both losses, no help from the closed form"),
+    (
+        "auto",
+        "settings from the number of points and their dimension",
+    ),
+    (
+        "paper-2d",
+        "the paper's two-dimensional experiments: MLP of 4 x 64, 1000 collocation points, 750 samples each way",
+    ),
+    (
+        "paper-gaussian",
+        "the paper's Gaussian experiments: dense network, both losses, no help from the closed form",
+    ),
 ];
 
 impl Config {
@@ -254,7 +265,10 @@ impl Config {
                 let names: Vec<&str> = PRESETS.iter().map(|p| p.0).collect();
                 return Err(Error::config(
                     "preset",
-                    format!("there is no preset \"{other}\"; the presets are {}", names.join(", ")),
+                    format!(
+                        "there is no preset \"{other}\"; the presets are {}",
+                        names.join(", ")
+                    ),
                 ));
             }
         }
@@ -266,8 +280,11 @@ impl Config {
     /// # Errors
     /// [`Error::Config`], naming the field or the line.
     pub fn merged(&self, toml_text: &str) -> Result<Config> {
-        let new: toml::Table = toml_text.parse().map_err(|e: toml::de::Error| toml_error(&e))?;
-        let mut all = toml::Table::try_from(self).map_err(|e| Error::config("config", e.to_string()))?;
+        let new: toml::Table = toml_text
+            .parse()
+            .map_err(|e: toml::de::Error| toml_error(&e))?;
+        let mut all =
+            toml::Table::try_from(self).map_err(|e| Error::config("config", e.to_string()))?;
         overlay(&mut all, new, "")?;
         all.try_into().map_err(|e: toml::de::Error| toml_error(&e))
     }
@@ -301,15 +318,26 @@ impl Config {
         let parts: Vec<&str> = key.trim().split('.').collect();
         let mut at = &mut table;
         for part in &parts[..parts.len() - 1] {
-            at = match at.entry(*part).or_insert_with(|| toml::Value::Table(toml::Table::new())) {
+            at = match at
+                .entry(*part)
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            {
                 toml::Value::Table(inner) => inner,
-                _ => return Err(Error::config(key, "expected a dotted name such as `optimiser.rate`")),
+                _ => {
+                    return Err(Error::config(
+                        key,
+                        "expected a dotted name such as `optimiser.rate`",
+                    ));
+                }
             };
         }
         at.insert(parts[parts.len() - 1].to_string(), parsed);
-        let mut all = toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
+        let mut all =
+            toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
         overlay(&mut all, table, "")?;
-        *self = all.try_into().map_err(|e: toml::de::Error| Error::config(key, e.message().to_string()))?;
+        *self = all
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::config(key, e.message().to_string()))?;
         Ok(())
     }
 
@@ -322,7 +350,10 @@ impl Config {
             if ok && x.is_finite() {
                 Ok(())
             } else {
-                Err(Error::config(field, format!("expected {expected}, found {x}")))
+                Err(Error::config(
+                    field,
+                    format!("expected {expected}, found {x}"),
+                ))
             }
         };
         if !PRESETS.iter().any(|p| p.0 == self.preset) {
@@ -334,12 +365,26 @@ impl Config {
             return Err(Error::config("steps", "expected at least 1, found 0"));
         }
         if self.threads > 1024 {
-            return Err(Error::config("threads", format!("expected at most 1024, found {}", self.threads)));
+            return Err(Error::config(
+                "threads",
+                format!("expected at most 1024, found {}", self.threads),
+            ));
         }
-        number("time_limit", self.time_limit, self.time_limit >= 0.0, "seconds, 0 for no limit")?;
-        for (field, n) in [("batch.source", self.batch.source), ("batch.target", self.batch.target)] {
+        number(
+            "time_limit",
+            self.time_limit,
+            self.time_limit >= 0.0,
+            "seconds, 0 for no limit",
+        )?;
+        for (field, n) in [
+            ("batch.source", self.batch.source),
+            ("batch.target", self.batch.target),
+        ] {
             if n < 2 {
-                return Err(Error::config(field, format!("expected at least 2 points, found {n}")));
+                return Err(Error::config(
+                    field,
+                    format!("expected at least 2 points, found {n}"),
+                ));
             }
         }
         for (field, n) in [
@@ -349,7 +394,10 @@ impl Config {
             ("held_out.most", self.held_out.most),
         ] {
             if n > 1_000_000 {
-                return Err(Error::config(field, format!("expected at most 1000000 points, found {n}")));
+                return Err(Error::config(
+                    field,
+                    format!("expected at most 1000000 points, found {n}"),
+                ));
             }
         }
         let loss = &self.loss;
@@ -362,7 +410,10 @@ impl Config {
             number(field, x, x >= 0.0, "a number at least 0")?;
         }
         if loss.hj + loss.hj_terminal + loss.pde + loss.energy == 0.0 {
-            return Err(Error::config("loss", "all factors are 0: nothing would be learned"));
+            return Err(Error::config(
+                "loss",
+                "all factors are 0: nothing would be learned",
+            ));
         }
         if loss.hj + loss.hj_terminal + loss.pde > 0.0 && self.batch.collocation == 0 {
             return Err(Error::config(
@@ -370,22 +421,52 @@ impl Config {
                 "expected at least 1 point, since a Hamilton-Jacobi loss is on; found 0",
             ));
         }
-        let share = |field: &str, x: f64| number(field, x, (0.0..=1.0).contains(&x), "a number from 0 to 1");
-        let below_one = |field: &str, x: f64| number(field, x, (0.0..1.0).contains(&x), "a number from 0 to below 1");
-        share("collocation.characteristics", self.collocation.characteristics)?;
+        let share = |field: &str, x: f64| {
+            number(field, x, (0.0..=1.0).contains(&x), "a number from 0 to 1")
+        };
+        let below_one = |field: &str, x: f64| {
+            number(
+                field,
+                x,
+                (0.0..1.0).contains(&x),
+                "a number from 0 to below 1",
+            )
+        };
+        share(
+            "collocation.characteristics",
+            self.collocation.characteristics,
+        )?;
         let o = &self.optimiser;
         number("optimiser.rate", o.rate, o.rate > 0.0, "a number above 0")?;
         share("optimiser.warm_up", o.warm_up)?;
         share("optimiser.final_rate", o.final_rate)?;
         below_one("optimiser.beta1", o.beta1)?;
         below_one("optimiser.beta2", o.beta2)?;
-        number("optimiser.epsilon", o.epsilon, o.epsilon > 0.0, "a number above 0")?;
-        number("optimiser.clip", o.clip, o.clip >= 0.0, "a number at least 0")?;
+        number(
+            "optimiser.epsilon",
+            o.epsilon,
+            o.epsilon > 0.0,
+            "a number above 0",
+        )?;
+        number(
+            "optimiser.clip",
+            o.clip,
+            o.clip >= 0.0,
+            "a number at least 0",
+        )?;
         below_one("optimiser.ema", o.ema)?;
         let h = &self.held_out;
-        number("held_out.fraction", h.fraction, (0.0..=0.5).contains(&h.fraction), "a number from 0 to 0.5")?;
+        number(
+            "held_out.fraction",
+            h.fraction,
+            (0.0..=0.5).contains(&h.fraction),
+            "a number from 0 to 0.5",
+        )?;
         if h.evaluations == 0 {
-            return Err(Error::config("held_out.evaluations", "expected at least 1, found 0"));
+            return Err(Error::config(
+                "held_out.evaluations",
+                "expected at least 1, found 0",
+            ));
         }
         if !["best", "last"].contains(&h.choose.as_str()) {
             return Err(Error::config(
@@ -393,7 +474,12 @@ impl Config {
                 format!("expected `best` or `last`, found \"{}\"", h.choose),
             ));
         }
-        number("guard.shrink", self.guard.shrink, self.guard.shrink > 0.0 && self.guard.shrink <= 1.0, "a number above 0, at most 1")
+        number(
+            "guard.shrink",
+            self.guard.shrink,
+            self.guard.shrink > 0.0 && self.guard.shrink <= 1.0,
+            "a number above 0, at most 1",
+        )
     }
 
     /// The layers of the network.
@@ -405,7 +491,10 @@ impl Config {
         let activation = match n.activation.as_str() {
             "softplus" => {
                 if !(n.beta > 0.0 && n.beta.is_finite()) {
-                    return Err(Error::config("network.beta", format!("expected a number above 0, found {}", n.beta)));
+                    return Err(Error::config(
+                        "network.beta",
+                        format!("expected a number above 0, found {}", n.beta),
+                    ));
                 }
                 Activation::Softplus { beta: n.beta }
             }
@@ -414,7 +503,9 @@ impl Config {
             other => {
                 return Err(Error::config(
                     "network.activation",
-                    format!("there is no activation \"{other}\"; the activations are `softplus`, `tanh`, `celu`"),
+                    format!(
+                        "there is no activation \"{other}\"; the activations are `softplus`, `tanh`, `celu`"
+                    ),
                 ));
             }
         };
@@ -437,6 +528,8 @@ fn gaussian(config: &mut Config, d: usize) {
         collocation: 1000,
     };
     config.collocation.characteristics = 1.0;
+    config.optimiser.rate = 3e-3;
+    config.optimiser.beta2 = 0.999;
     config.steps = 20_000;
 }
 
@@ -469,26 +562,42 @@ fn toml_error(e: &toml::de::Error) -> Error {
 /// Puts the values of `new` over those of `old`; a name that `old` does not have is an error that lists what there is.
 fn overlay(old: &mut toml::Table, new: toml::Table, path: &str) -> Result<()> {
     for (key, value) in new {
-        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let name = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
         let known = old.keys().cloned().collect::<Vec<_>>().join(", ");
         let Some(place) = old.get_mut(&key) else {
-            return Err(Error::config(name, format!("there is no such setting; there are {known}")));
+            return Err(Error::config(
+                name,
+                format!("there is no such setting; there are {known}"),
+            ));
         };
         match (place, value) {
             (toml::Value::Table(old), toml::Value::Table(new)) => overlay(old, new, &name)?,
             (toml::Value::Table(_), _) => {
-                return Err(Error::config(&name, format!("this is a group of settings; set one of them, e.g. {name}.…")));
+                return Err(Error::config(
+                    &name,
+                    format!("this is a group of settings; set one of them, e.g. {name}.…"),
+                ));
             }
             (place, value) => {
                 // A whole number will do where a real one is asked for.
                 let value = match (&*place, value) {
-                    (toml::Value::Float(_), toml::Value::Integer(i)) => toml::Value::Float(i as f64),
+                    (toml::Value::Float(_), toml::Value::Integer(i)) => {
+                        toml::Value::Float(i as f64)
+                    }
                     (_, value) => value,
                 };
                 if place.type_str() != value.type_str() {
                     return Err(Error::config(
                         &name,
-                        format!("expected {} such as {place}, found {} {value}", kind(place), kind(&value)),
+                        format!(
+                            "expected {} such as {place}, found {} {value}",
+                            kind(place),
+                            kind(&value)
+                        ),
                     ));
                 }
                 *place = value;
@@ -523,7 +632,12 @@ mod tests {
                 assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
             }
         }
-        assert!(Config::preset("best", 1, 1, 1).unwrap_err().to_string().contains("paper-2d"));
+        assert!(
+            Config::preset("best", 1, 1, 1)
+                .unwrap_err()
+                .to_string()
+                .contains("paper-2d")
+        );
     }
 
     #[test]

@@ -56,11 +56,21 @@ impl NcfSolver {
     ///
     /// # Errors
     /// As for [`NcfSolver::solve`], and [`Error::Config`] if the checkpoint does not fit the settings or the data.
-    pub fn resume(&self, problem: Problem, checkpoint: Checkpoint, observer: &mut dyn Observer) -> Result<Solution> {
+    pub fn resume(
+        &self,
+        problem: Problem,
+        checkpoint: Checkpoint,
+        observer: &mut dyn Observer,
+    ) -> Result<Solution> {
         self.run(problem, Some(checkpoint), observer)
     }
 
-    fn run(&self, mut problem: Problem, from: Option<Checkpoint>, observer: &mut dyn Observer) -> Result<Solution> {
+    fn run(
+        &self,
+        mut problem: Problem,
+        from: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Solution> {
         self.config.check()?;
         let cost = cost::parse(&self.config.cost)?;
         let splits = split(&problem, &self.config)?;
@@ -69,7 +79,11 @@ impl NcfSolver {
                 if checkpoint.scaling.dim() != problem.dim() {
                     return Err(Error::config(
                         "resume",
-                        format!("the checkpoint is of {} dimensions, the data have {}", checkpoint.scaling.dim(), problem.dim()),
+                        format!(
+                            "the checkpoint is of {} dimensions, the data have {}",
+                            checkpoint.scaling.dim(),
+                            problem.dim()
+                        ),
                     ));
                 }
                 problem.normalise_with(checkpoint.scaling.clone());
@@ -82,14 +96,27 @@ impl NcfSolver {
             .build()
             .map_err(|e| Error::config("threads", e.to_string()))?;
         let inner = cost.rescaled(scaling.scale);
-        pool.install(|| Training::new(&self.config, &problem, splits, scaling, inner.as_ref(), from)?.train(observer))
+        pool.install(|| {
+            Training::new(
+                &self.config,
+                &problem,
+                splits,
+                scaling,
+                inner.as_ref(),
+                from,
+            )?
+            .train(observer)
+        })
     }
 }
 
 /// The held-out share, cut so that at most `held_out.most` points of the larger side are taken.
 fn split(problem: &Problem, config: &Config) -> Result<(Split, Split)> {
     let largest = problem.source().len().max(problem.target().len()) as f64;
-    let fraction = config.held_out.fraction.min(config.held_out.most as f64 / largest);
+    let fraction = config
+        .held_out
+        .fraction
+        .min(config.held_out.most as f64 / largest);
     problem.split(config.seed, fraction)
 }
 
@@ -146,7 +173,13 @@ impl Drawer {
     ///
     /// A class drawn whole keeps its weights. Otherwise a weighted class is drawn with replacement, in proportion to weight, and the draws count alike; an
     /// unweighted one without replacement.
-    fn draw(&self, samples: &Samples, rng: &mut ChaCha8Rng, points: &mut Vec<f32>, weights: &mut Vec<f32>) -> Vec<std::ops::Range<usize>> {
+    fn draw(
+        &self,
+        samples: &Samples,
+        rng: &mut ChaCha8Rng,
+        points: &mut Vec<f32>,
+        weights: &mut Vec<f32>,
+    ) -> Vec<std::ops::Range<usize>> {
         let d = samples.dim();
         points.clear();
         weights.clear();
@@ -162,7 +195,9 @@ impl Drawer {
             let each = 1.0 / n as f64;
             match &self.cumulative {
                 None if n == rows.len() => rows.iter().for_each(|&i| put(i, each)),
-                None => rand::seq::index::sample(rng, rows.len(), n).iter().for_each(|i| put(rows[i], each)),
+                None => rand::seq::index::sample(rng, rows.len(), n)
+                    .iter()
+                    .for_each(|i| put(rows[i], each)),
                 Some(sums) => {
                     let sums = &sums[k];
                     let total = sums[sums.len() - 1];
@@ -175,7 +210,10 @@ impl Drawer {
                     } else {
                         for _ in 0..n {
                             let u = rng.random_range(0.0..total);
-                            put(rows[sums.partition_point(|&s| s <= u).min(rows.len() - 1)], each);
+                            put(
+                                rows[sums.partition_point(|&s| s <= u).min(rows.len() - 1)],
+                                each,
+                            );
                         }
                     }
                 }
@@ -193,7 +231,13 @@ fn by_class(pairing: &Pairing, side: usize, rows: &[u32]) -> Vec<Vec<u32>> {
         Pairing::Whole => vec![rows.to_vec()],
         Pairing::ByClass { source, target, .. } => [source, target][side]
             .iter()
-            .map(|class| class.iter().copied().filter(|i| rows.binary_search(i).is_ok()).collect())
+            .map(|class| {
+                class
+                    .iter()
+                    .copied()
+                    .filter(|i| rows.binary_search(i).is_ok())
+                    .collect()
+            })
             .collect(),
     }
 }
@@ -223,7 +267,8 @@ struct Judge {
     batch: Batch<f32>,
     network: Network<f32>,
     objective: Objective<Network<f32>, f32>,
-    /// Scores closer than this are equal: a tenth of the statistic's own scale of noise.
+    /// Scores closer than this are equal: the statistic's own scale of noise. The least score of many is one that happens to lean towards the
+    /// held-out points, by about `1 / n`; without the tolerance an early, worse model would often be kept for it.
     tolerance: f64,
 }
 
@@ -264,7 +309,10 @@ impl<'a> Training<'a> {
                 checkpoint
             }
             None => {
-                let theta: Vec<f32> = initial_parameters(&shape, config.seed).iter().map(|&x| x as f32).collect();
+                let theta: Vec<f32> = initial_parameters(&shape, config.seed)
+                    .iter()
+                    .map(|&x| x as f32)
+                    .collect();
                 let zero = vec![0.0; theta.len()];
                 let now = Weights {
                     step: 0,
@@ -289,7 +337,11 @@ impl<'a> Training<'a> {
             }
         };
         let side = |samples: &Samples, split: &Split, which: usize, batch: usize| {
-            Drawer::new(samples, by_class(problem.pairing(), which, &split.train), batch)
+            Drawer::new(
+                samples,
+                by_class(problem.pairing(), which, &split.train),
+                batch,
+            )
         };
         let drawers = [
             side(problem.source(), &splits.0, 0, config.batch.source),
@@ -330,8 +382,19 @@ impl<'a> Training<'a> {
             let look = step.is_multiple_of(look_every) || step == steps;
             let row = look || step.is_multiple_of(row_every) || step == 1;
             self.draw(step);
-            let values = self.objective.evaluate(&self.network, self.cost, &self.batch, Some(&mut self.gradient), row);
-            let norm = self.gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+            let values = self.objective.evaluate(
+                &self.network,
+                self.cost,
+                &self.batch,
+                Some(&mut self.gradient),
+                row,
+            );
+            let norm = self
+                .gradient
+                .iter()
+                .map(|&g| f64::from(g) * f64::from(g))
+                .sum::<f64>()
+                .sqrt();
             let rate = self.rate(step);
             let mut broken = self.broken(&values, norm);
             if broken.is_none() {
@@ -339,8 +402,16 @@ impl<'a> Training<'a> {
                 self.network.set_parameters(&self.state.now.theta);
             }
             if broken.is_none() && row {
-                let judged = if look { self.judge.as_mut().map(|judge| judge.look(&self.state.now.ema, self.cost)) } else { None };
-                broken = judged.filter(|v| !v.total.is_finite()).map(|_| "the held-out objective".to_string());
+                let judged = if look {
+                    self.judge
+                        .as_mut()
+                        .map(|judge| judge.look(&self.state.now.ema, self.cost))
+                } else {
+                    None
+                };
+                broken = judged
+                    .filter(|v| !v.total.is_finite())
+                    .map(|_| "the held-out objective".to_string());
                 if broken.is_none() {
                     if self.state.now.theta.iter().all(|x| x.is_finite()) {
                         self.record(step, rate, &values, judged, look);
@@ -369,7 +440,10 @@ impl<'a> Training<'a> {
                 observer.on_checkpoint(&self.state)?;
                 saved = Instant::now();
             }
-            if self.config.time_limit > 0.0 && self.state.seconds >= self.config.time_limit && step < steps {
+            if self.config.time_limit > 0.0
+                && self.state.seconds >= self.config.time_limit
+                && step < steps
+            {
                 outcome = Outcome::TimeLimit;
                 break;
             }
@@ -389,7 +463,9 @@ impl<'a> Training<'a> {
         let o = &self.config.optimiser;
         let mut done = (step - 1) as f64 / self.config.steps as f64;
         if self.config.time_limit > 0.0 {
-            done = done.max(self.state.seconds / self.config.time_limit).min(1.0);
+            done = done
+                .max(self.state.seconds / self.config.time_limit)
+                .min(1.0);
         }
         let warm = if o.warm_up > 0.0 {
             (step as f64 / (o.warm_up * self.config.steps as f64)).min(1.0)
@@ -404,7 +480,11 @@ impl<'a> Training<'a> {
         let o = &self.config.optimiser;
         let w = &mut self.state.now;
         let k = step as i32;
-        let clip = if o.clip > 0.0 && norm > o.clip { o.clip / norm } else { 1.0 };
+        let clip = if o.clip > 0.0 && norm > o.clip {
+            o.clip / norm
+        } else {
+            1.0
+        };
         // The average of few steps must not remember the random start.
         let ema = o.ema.min(step as f64 / (step as f64 + 9.0));
         adam(
@@ -432,9 +512,23 @@ impl<'a> Training<'a> {
         rng.set_stream(step);
         let rng = &mut rng;
         let batch = &mut self.batch;
-        let source = self.drawers[0].draw(self.problem.source(), rng, &mut batch.source, &mut batch.source_weights);
-        let target = self.drawers[1].draw(self.problem.target(), rng, &mut batch.target, &mut batch.target_weights);
-        batch.groups = source.into_iter().zip(target).map(|(source, target)| Group { source, target }).collect();
+        let source = self.drawers[0].draw(
+            self.problem.source(),
+            rng,
+            &mut batch.source,
+            &mut batch.source_weights,
+        );
+        let target = self.drawers[1].draw(
+            self.problem.target(),
+            rng,
+            &mut batch.target,
+            &mut batch.target_weights,
+        );
+        batch.groups = source
+            .into_iter()
+            .zip(target)
+            .map(|(source, target)| Group { source, target })
+            .collect();
         batch.points.clear();
         batch.times.clear();
         batch.from_source.clear();
@@ -449,15 +543,21 @@ impl<'a> Training<'a> {
         let (n, m) = (batch.source.len() / d, batch.target.len() / d);
         for i in 0..along {
             if i % 2 == 0 {
-                batch.from_source.push((rng.random_range(0..n as u32), rng.random_range(0.0..1.0)));
+                batch
+                    .from_source
+                    .push((rng.random_range(0..n as u32), rng.random_range(0.0..1.0)));
             } else {
-                batch.from_target.push((rng.random_range(0..m as u32), rng.random_range(0.0..1.0)));
+                batch
+                    .from_target
+                    .push((rng.random_range(0..m as u32), rng.random_range(0.0..1.0)));
             }
         }
         for _ in along..k {
             for j in 0..d {
                 let share: f32 = rng.random_range(0.0..1.0);
-                batch.points.push(self.box_low[j] + share * (self.box_high[j] - self.box_low[j]));
+                batch
+                    .points
+                    .push(self.box_low[j] + share * (self.box_high[j] - self.box_low[j]));
             }
             batch.times.push(rng.random_range(0.0..1.0));
         }
@@ -468,7 +568,10 @@ impl<'a> Training<'a> {
         [
             ("the energy distance (forward)", values.ed_forward),
             ("the energy distance (backward)", values.ed_backward),
-            ("the Hamilton-Jacobi loss", values.hj + values.hj_terminal + values.pde),
+            (
+                "the Hamilton-Jacobi loss",
+                values.hj + values.hj_terminal + values.pde,
+            ),
             ("the gradient", norm),
         ]
         .into_iter()
@@ -477,7 +580,12 @@ impl<'a> Training<'a> {
     }
 
     /// Back to the last good state with a smaller rate; false if that was done too often.
-    fn step_back(&mut self, step: u64, quantity: &str, observer: &mut dyn Observer) -> Result<bool> {
+    fn step_back(
+        &mut self,
+        step: u64,
+        quantity: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<bool> {
         let guard = &self.config.guard;
         if self.state.divergences == 0 && self.state.good.step == 0 && step == 1 {
             // Not the optimiser's doing: the start itself is not finite.
@@ -515,7 +623,14 @@ impl<'a> Training<'a> {
     }
 
     /// A row of the history; at a look also the good state and, perhaps, the best one.
-    fn record(&mut self, step: u64, rate: f64, values: &Values, judged: Option<Values>, look: bool) {
+    fn record(
+        &mut self,
+        step: u64,
+        rate: f64,
+        values: &Values,
+        judged: Option<Values>,
+        look: bool,
+    ) {
         self.state.history.push(HistoryRow {
             step,
             seconds: self.seconds_before + self.started.elapsed().as_secs_f64(),
@@ -549,7 +664,14 @@ impl<'a> Training<'a> {
     fn finish(mut self, outcome: Outcome, observer: &mut dyn Observer) -> Result<Solution> {
         // A solve that ends between two looks: the last state gets its chance too.
         let step = self.state.now.step;
-        if self.state.history.iter().rev().find(|r| r.held_out.is_some() || self.judge.is_none()).map(|r| r.step) != Some(step)
+        if self
+            .state
+            .history
+            .iter()
+            .rev()
+            .find(|r| r.held_out.is_some() || self.judge.is_none())
+            .map(|r| r.step)
+            != Some(step)
             && step > 0
             && outcome != Outcome::Diverged
             && self.state.now.theta.iter().all(|x| x.is_finite())
@@ -570,14 +692,19 @@ impl<'a> Training<'a> {
         }
         let judged = self.judge.is_some() && self.config.held_out.choose == "best";
         let chosen_by = if judged {
-            "the least held-out objective, the latest among those equal within a tenth of its noise".to_string()
+            "the least held-out objective, the latest among those equal within its noise"
+                .to_string()
         } else if self.config.held_out.choose == "best" {
             "the last step: there were too few points to hold any out".to_string()
         } else {
             "the last step, as set by held_out.choose".to_string()
         };
         if self.judge.is_none() && self.config.held_out.fraction > 0.0 {
-            self.note("too few points to hold any out: the figures are of points the map was fitted to".into(), observer);
+            self.note(
+                "too few points to hold any out: the figures are of points the map was fitted to"
+                    .into(),
+                observer,
+            );
         }
         let classes = match self.problem.pairing() {
             Pairing::Whole => vec![],
@@ -600,8 +727,13 @@ impl<'a> Training<'a> {
         };
         let (m0, m1) = self.problem.moments();
         // A baseline, not a part of the map: where moments cannot give one, there is none.
-        let linear = if self.problem.dim() <= LARGEST_LINEAR { GaussianMap::from_moments(m0, m1).ok() } else { None };
-        let map = CharacteristicMap::new(info, self.state.scaling.clone(), &self.state.best)?.with_linear(linear);
+        let linear = if self.problem.dim() <= LARGEST_LINEAR {
+            GaussianMap::from_moments(m0, m1).ok()
+        } else {
+            None
+        };
+        let map = CharacteristicMap::new(info, self.state.scaling.clone(), &self.state.best)?
+            .with_linear(linear);
         let (points, fitted) = self.judging_points()?;
         Ok(Solution {
             map,
@@ -632,29 +764,58 @@ impl Training<'_> {
     fn judging_points(&self) -> Result<((Samples, Samples), bool)> {
         let fitted = self.judge.is_none();
         let side = |samples: &Samples, split: &Split| {
-            let rows = if fitted { &split.train } else { &split.held_out };
+            let rows = if fitted {
+                &split.train
+            } else {
+                &split.held_out
+            };
             samples.select(&rows[..rows.len().min(JUDGED_AT_MOST)])
         };
         Ok((
-            (side(self.problem.source(), &self.splits.0)?, side(self.problem.target(), &self.splits.1)?),
+            (
+                side(self.problem.source(), &self.splits.0)?,
+                side(self.problem.target(), &self.splits.1)?,
+            ),
             fitted,
         ))
     }
 }
 
 impl Judge {
-    fn new(problem: &Problem, splits: &(Split, Split), network: &Network<f32>, weights: LossWeights) -> Option<Self> {
+    fn new(
+        problem: &Problem,
+        splits: &(Split, Split),
+        network: &Network<f32>,
+        weights: LossWeights,
+    ) -> Option<Self> {
         if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
             return None;
         }
         let mut batch = Batch::default();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut all = |samples: &Samples, side: usize, rows: &[u32], points: &mut Vec<f32>, weights: &mut Vec<f32>| {
+        let mut all = |samples: &Samples,
+                       side: usize,
+                       rows: &[u32],
+                       points: &mut Vec<f32>,
+                       weights: &mut Vec<f32>| {
             // Asking for as many as there are draws every row, in order.
-            Drawer::new(samples, by_class(problem.pairing(), side, rows), rows.len()).draw_all(samples, &mut rng, points, weights)
+            Drawer::new(samples, by_class(problem.pairing(), side, rows), rows.len())
+                .draw_all(samples, &mut rng, points, weights)
         };
-        let source = all(problem.source(), 0, &splits.0.held_out, &mut batch.source, &mut batch.source_weights);
-        let target = all(problem.target(), 1, &splits.1.held_out, &mut batch.target, &mut batch.target_weights);
+        let source = all(
+            problem.source(),
+            0,
+            &splits.0.held_out,
+            &mut batch.source,
+            &mut batch.source_weights,
+        );
+        let target = all(
+            problem.target(),
+            1,
+            &splits.1.held_out,
+            &mut batch.target,
+            &mut batch.target_weights,
+        );
         // A class without held-out points on either side says nothing.
         batch.groups = source
             .into_iter()
@@ -673,10 +834,13 @@ impl Judge {
         batch.from_target = (0..m.min(1000)).map(|i| (i as u32, time(i))).collect();
         let mut tolerance = 0.0;
         for group in &batch.groups {
-            for (points, rows) in [(&batch.source, &group.source), (&batch.target, &group.target)] {
+            for (points, rows) in [
+                (&batch.source, &group.source),
+                (&batch.target, &group.target),
+            ] {
                 let cloud = Cloud::new(&points[rows.start * d..rows.end * d], d, None);
-                // Either direction has a noise of about (spread / n) of each cloud.
-                tolerance += 2.0 * 0.1 * spread(&cloud) / rows.len() as f64;
+                // Either direction has a noise of about (spread / n) / 2 of each cloud.
+                tolerance += spread(&cloud) / rows.len() as f64;
             }
         }
         Some(Judge {
@@ -689,13 +853,20 @@ impl Judge {
 
     fn look(&mut self, theta: &[f32], cost: &dyn Cost) -> Values {
         self.network.set_parameters(theta);
-        self.objective.evaluate(&self.network, cost, &self.batch, None, true)
+        self.objective
+            .evaluate(&self.network, cost, &self.batch, None, true)
     }
 }
 
 impl Drawer {
     /// All rows of all classes, even of classes with fewer than two.
-    fn draw_all(mut self, samples: &Samples, rng: &mut ChaCha8Rng, points: &mut Vec<f32>, weights: &mut Vec<f32>) -> Vec<std::ops::Range<usize>> {
+    fn draw_all(
+        mut self,
+        samples: &Samples,
+        rng: &mut ChaCha8Rng,
+        points: &mut Vec<f32>,
+        weights: &mut Vec<f32>,
+    ) -> Vec<std::ops::Range<usize>> {
         self.counts = self.classes.iter().map(Vec::len).collect();
         self.draw(samples, rng, points, weights)
     }
