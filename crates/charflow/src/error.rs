@@ -27,7 +27,7 @@ pub enum Error {
         /// What happened, and what to do.
         message: String,
     },
-    /// A quantity stopped being finite, and going back to the last good state did not help.
+    /// A quantity is not finite and there is no good state to go back to: the start itself is bad.
     #[error("{quantity} is not finite at step {step}; try a smaller `optimiser.rate`")]
     Numerical {
         /// The step at which it was seen, counted from 1; 0 when it was before the first step or outside a solve.

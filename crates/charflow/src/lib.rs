@@ -32,7 +32,13 @@
 //! | cost `l`, Hamiltonian `H`, velocity `V` | [`cost`] |
 //! | Monge's problem \[1\], classes \[17\] | [`problem`] |
 //! | forward and backward maps \[7, 8\] | [`map`] |
+//! | potential `u(x, t)`, its gradients, parameter gradients from seeds | [`potential`] |
+//! | characteristics \[6\], implicit formula \[9\], the equation \[5\] | [`characteristic`] |
+//! | energy distance \[11, 12\], residual losses \[13\], objective \[14, 17, 53\] | [`loss`] |
+//! | the training loop | [`solver`] |
+//! | the fitted maps \[10\] and their file | [`model`] |
 //! | Gaussians in closed form \[15, 21-23\], one dimension | [`exact`] |
+//! | how good a map is | [`evaluate`] |
 //!
 //! # Example
 //!
@@ -40,6 +46,7 @@
 //! use charflow::cost::Quadratic;
 //! use charflow::exact::GaussianMap;
 //! use charflow::map::{BackwardMap, ForwardMap};
+//! use charflow::solver::{Config, NcfSolver, Silent};
 //! use charflow::{Problem, Samples};
 //!
 //! // Three points in the plane, and the same points moved by (10, 0).
@@ -54,6 +61,15 @@
 //! assert!((y[0] - 10.5).abs() < 1e-9 && (y[1] - 0.5).abs() < 1e-9);
 //! let x = map.backward(&y)?;
 //! assert!((x[0] - 0.5).abs() < 1e-9);
+//!
+//! // The map of a network; real problems have more points and take more steps.
+//! let mut config = Config::preset("auto", 3, 3, 2)?;
+//! config.steps = 30;
+//! config.set("network.hidden", "[16, 16]")?;
+//! let solution = NcfSolver::new(config).solve(problem, &mut Silent)?;
+//! let y = solution.map.forward(&[0.5, 0.5])?;
+//! let half = solution.map.forward_at(&[0.5, 0.5], 0.5)?;
+//! assert!((half[0] - 0.5 * (0.5 + y[0])).abs() < 1e-5);
 //! # Ok::<(), charflow::Error>(())
 //! ```
 //!

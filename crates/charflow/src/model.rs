@@ -71,12 +71,35 @@ impl std::fmt::Debug for CharacteristicMap {
 const CHUNK: usize = 32 * BLOCK;
 
 impl CharacteristicMap {
-    /// A map from its parts: parameters `theta` of the network that `info.config` describes, in solver units.
+    /// A map from its parts: parameters `theta` of the network that `info.config` describes, in solver units, and the cost it names.
     ///
     /// # Errors
     /// [`Error::Config`] if the settings make no network or cost, [`Error::Problem`] if the parameters do not fit it.
     pub fn new(info: ModelInfo, scaling: Scaling, theta: &[f32]) -> Result<Self> {
         let cost = cost::parse(&info.config.cost)?;
+        Self::with_cost(info, scaling, theta, cost)
+    }
+
+    /// As [`CharacteristicMap::new`] with a cost that [`cost::parse`] does not know: a user's own.
+    ///
+    /// # Errors
+    /// As for [`CharacteristicMap::new`], and [`Error::Config`] if the cost's name is not the one in `info.config.cost`.
+    pub fn with_cost(
+        info: ModelInfo,
+        scaling: Scaling,
+        theta: &[f32],
+        cost: Box<dyn Cost>,
+    ) -> Result<Self> {
+        if cost.name() != info.config.cost {
+            return Err(Error::config(
+                "cost",
+                format!(
+                    "the model was fitted with {}, not with {}",
+                    info.config.cost,
+                    cost.name()
+                ),
+            ));
+        }
         let shape = Shape {
             dim: info.dim,
             layers: info.config.layers()?,
@@ -306,6 +329,18 @@ impl CharacteristicMap {
     /// # Errors
     /// [`Error::Io`] with what is wrong: not a safetensors file, cut short, written by something else or by a newer version, tensors missing or of other shapes.
     pub fn load(path: &Path) -> Result<Self> {
+        Self::load_with(path, None)
+    }
+
+    /// As [`CharacteristicMap::load`] for a model fitted with a user's own cost.
+    ///
+    /// # Errors
+    /// As for [`CharacteristicMap::load`], also if the model names another cost.
+    pub fn load_with_cost(path: &Path, cost: Box<dyn Cost>) -> Result<Self> {
+        Self::load_with(path, Some(cost))
+    }
+
+    fn load_with(path: &Path, cost: Option<Box<dyn Cost>>) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
         let bad = |message: String| Error::Io {
             path: path.into(),
@@ -356,9 +391,11 @@ impl CharacteristicMap {
         } else {
             None
         };
-        Ok(CharacteristicMap::new(info, scaling, &theta)
-            .map_err(|e| bad(e.to_string()))?
-            .with_linear(linear))
+        let map = match cost {
+            Some(cost) => Self::with_cost(info, scaling, &theta, cost),
+            None => Self::new(info, scaling, &theta),
+        };
+        Ok(map.map_err(|e| bad(e.to_string()))?.with_linear(linear))
     }
 }
 

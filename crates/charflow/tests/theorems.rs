@@ -133,6 +133,7 @@ fn residuals<P: Potential<f64>>(potential: &P) -> [f64; 3] {
     [squares[0].sqrt(), squares[1].sqrt(), pde.sqrt()]
 }
 
+#[allow(clippy::type_complexity)] // a closure type, written once
 fn exact(
     potential: &GaussianPotential,
 ) -> Given<impl Fn(&[f64], f64) -> (f64, Vec<f64>, f64) + Sync + '_> {

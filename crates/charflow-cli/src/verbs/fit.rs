@@ -8,9 +8,9 @@ use crate::pictures::{Clouds, draw};
 use crate::progress::Watcher;
 use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_file};
 use crate::terminal::{duration, note, parse_duration, say, shown};
+use charflow::Problem;
 use charflow::evaluate::{Evaluation, evaluate};
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
-use charflow::{Problem, Samples};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -138,7 +138,6 @@ impl Fit {
         let _lock = lock;
 
         // What is looked at afterwards is copied now: the solver works on the points in place.
-        let examined = Examined::of(&problem, &config)?;
         let clouds = (!self.no_figures).then(|| Clouds::of(problem.source(), problem.target()));
         if !self.json {
             say(&begun(&problem, &config, &checkpoint))?;
@@ -159,8 +158,8 @@ impl Fit {
         if done {
             evaluation = Some(evaluate(
                 &solution.map,
-                &examined.source,
-                &examined.target,
+                &solution.points.0,
+                &solution.points.1,
                 None,
                 config.seed,
             )?);
@@ -183,7 +182,7 @@ impl Fit {
             solve: &solution.report,
             source: data.source.brief(),
             target: data.target.brief(),
-            evaluated_on: examined.what,
+            evaluated_on: judged_on(solution.fitted),
             evaluation: evaluation.as_ref(),
             files,
         })?;
@@ -195,7 +194,7 @@ impl Fit {
             if let Some(evaluation) = &evaluation {
                 say(&format!(
                     "\non {}:\n{}",
-                    examined.what,
+                    judged_on(solution.fitted),
                     evaluation.to_string().trim_end()
                 ))?;
             }
@@ -549,45 +548,12 @@ fn finished(earlier: &Earlier, config: &Config, steps_done: u64) -> bool {
     earlier.done && (by_steps || by_time)
 }
 
-/// The points a finished map is judged on.
-struct Examined {
-    source: Samples,
-    target: Samples,
-    what: &'static str,
-}
-
-/// Points of each side at most, where none were held out.
-const MOST_EXAMINED: usize = 2000;
-
-impl Examined {
-    /// The held-out points, the same that the solver holds out; all points, or some of them, where there are too few to hold out any.
-    fn of(problem: &Problem, config: &Config) -> Result<Self> {
-        let (source, target) = (problem.source(), problem.target());
-        let largest = source.len().max(target.len()) as f64;
-        let fraction = config
-            .held_out
-            .fraction
-            .min(config.held_out.most as f64 / largest);
-        let (s, t) = problem.split(config.seed, fraction)?;
-        if s.held_out.len() >= 2 && t.held_out.len() >= 2 {
-            return Ok(Examined {
-                source: source.select(&s.held_out)?,
-                target: target.select(&t.held_out)?,
-                what: "points held out of the fit",
-            });
-        }
-        let some = |samples: &Samples| {
-            let weighs = |i: &u32| samples.weights().is_none_or(|w| w[*i as usize] > 0.0);
-            let all: Vec<u32> = (0..samples.len() as u32).filter(weighs).collect();
-            let count = all.len().min(MOST_EXAMINED);
-            let rows: Vec<u32> = (0..count).map(|k| all[k * all.len() / count]).collect();
-            samples.select(&rows)
-        };
-        Ok(Examined {
-            source: some(source)?,
-            target: some(target)?,
-            what: "points the map was fitted to",
-        })
+/// The points a finished map is judged on, in words.
+fn judged_on(fitted: bool) -> &'static str {
+    if fitted {
+        "points the map was fitted to"
+    } else {
+        "points held out of the fit"
     }
 }
 

@@ -189,12 +189,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             || !batch.from_source.is_empty()
             || !batch.from_target.is_empty();
         if moving {
-            self.move_samples(
-                potential,
-                velocity,
-                batch,
-                want && self.weights.energy != 0.0,
-            );
+            self.move_samples(potential, velocity, batch);
         }
         if self.weights.energy != 0.0 {
             self.pair(potential.dim(), batch, want, values, &mut total);
@@ -219,13 +214,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
     }
 
     /// Evaluates the potential at all samples of the batch and moves them to the other end.
-    fn move_samples(
-        &mut self,
-        potential: &P,
-        velocity: Velocity<'_>,
-        batch: &Batch<T>,
-        _keep: bool,
-    ) {
+    fn move_samples(&mut self, potential: &P, velocity: Velocity<'_>, batch: &Batch<T>) {
         let d = potential.dim();
         let counts = [batch.source.len() / d, batch.target.len() / d];
         let whole = [blocks(counts[0]), blocks(counts[1])];

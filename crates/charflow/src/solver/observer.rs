@@ -29,7 +29,7 @@ pub trait Observer: Send {
     fn should_stop(&mut self) -> bool {
         false
     }
-    /// Called with the full state every few seconds, and when the solve is interrupted.
+    /// Called with the full state every few seconds, and when the solve ends, however it ends.
     ///
     /// # Errors
     /// An error here ends the solve.

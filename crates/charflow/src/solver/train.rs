@@ -4,7 +4,7 @@ use super::checkpoint::{Checkpoint, Weights};
 use super::config::Config;
 use super::observer::{Observer, Progress};
 use super::report::{HistoryRow, Outcome, Report, Solution};
-use crate::cost::{self, Cost};
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::energy_distance::spread;
@@ -72,7 +72,17 @@ impl NcfSolver {
         observer: &mut dyn Observer,
     ) -> Result<Solution> {
         self.config.check()?;
-        let cost = cost::parse(&self.config.cost)?;
+        // The problem's cost is what is solved for; the settings carry its name.
+        let config = Config {
+            cost: problem.cost().name(),
+            ..self.config.clone()
+        };
+        if config.cost != self.config.cost {
+            observer.on_note(&format!(
+                "the problem's cost is {}, the settings say {}: the problem's counts",
+                config.cost, self.config.cost
+            ));
+        }
         let splits = split(&problem, &self.config)?;
         let scaling = match &from {
             Some(checkpoint) => {
@@ -95,17 +105,9 @@ impl NcfSolver {
             .num_threads(self.config.threads)
             .build()
             .map_err(|e| Error::config("threads", e.to_string()))?;
-        let inner = cost.rescaled(scaling.scale);
+        let inner = problem.cost().rescaled(scaling.scale);
         pool.install(|| {
-            Training::new(
-                &self.config,
-                &problem,
-                splits,
-                scaling,
-                inner.as_ref(),
-                from,
-            )?
-            .train(observer)
+            Training::new(&config, &problem, splits, scaling, inner.as_ref(), from)?.train(observer)
         })
     }
 }
@@ -587,8 +589,8 @@ impl<'a> Training<'a> {
         observer: &mut dyn Observer,
     ) -> Result<bool> {
         let guard = &self.config.guard;
-        if self.state.divergences == 0 && self.state.good.step == 0 && step == 1 {
-            // Not the optimiser's doing: the start itself is not finite.
+        if self.state.now.step == 0 && self.state.divergences == 0 {
+            // No step was taken yet: not the optimiser's doing, the start itself is not finite.
             return Err(Error::Numerical {
                 step,
                 quantity: quantity.into(),
@@ -732,8 +734,13 @@ impl<'a> Training<'a> {
         } else {
             None
         };
-        let map = CharacteristicMap::new(info, self.state.scaling.clone(), &self.state.best)?
-            .with_linear(linear);
+        let map = CharacteristicMap::with_cost(
+            info,
+            self.state.scaling.clone(),
+            &self.state.best,
+            self.problem.cost().rescaled(1.0),
+        )?
+        .with_linear(linear);
         let (points, fitted) = self.judging_points()?;
         Ok(Solution {
             map,
@@ -769,7 +776,12 @@ impl Training<'_> {
             } else {
                 &split.held_out
             };
-            samples.select(&rows[..rows.len().min(JUDGED_AT_MOST)])
+            let weighs = |i: &u32| samples.weights().is_none_or(|w| w[*i as usize] > 0.0);
+            let rows: Vec<u32> = rows.iter().copied().filter(weighs).collect();
+            let count = rows.len().min(JUDGED_AT_MOST);
+            // Evenly through the file, which may be in some order.
+            let some: Vec<u32> = (0..count).map(|k| rows[k * rows.len() / count]).collect();
+            samples.select(&some)
         };
         Ok((
             (
