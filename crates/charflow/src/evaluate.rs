@@ -2,7 +2,7 @@
 //!
 //! | figure | formula |
 //! |---|---|
-//! | mismatch | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance`] |
+//! | mismatch | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance()`] |
 //! | noise floor | the 95 % quantile of the same statistic between two disjoint random draws of one cloud, of the same sizes; its mean is 0 |
 //! | p-value | share of random relabellings of moved and given points with at least the mismatch found |
 //! | cost | `E l(T(x) - x)` and `E l(y - S(y))` |
