@@ -535,9 +535,11 @@ fn gaussian(config: &mut Config, d: usize) {
 
 /// Settings from the data's shape alone.
 ///
-/// Few dimensions: a plain network with a sharp softplus, for maps that tear; collocation half in the box, half on characteristics. More: the dense network, which
-/// has the linear map's quadratic potential built in, and characteristics alone, since nearly all of the box is empty. The weight 3 on the Hamilton-Jacobi loss
-/// in few dimensions halves the cycle error of swiss roll to moons at the same mismatch (weight 1: 14 %, weight 5: 7 %, after 3,000 steps).
+/// Few dimensions: a plain network with a sharp softplus, for maps that tear; both Hamilton-Jacobi losses; collocation half in the box, half on characteristics.
+/// More: the dense network, which has the linear map's quadratic potential built in, and characteristics alone, since nearly all of the box is empty.
+///
+/// Measured on swiss roll to moons, 3,000 steps, cycle error forward and backward in percent: weight 1 on the initial-anchored loss alone and beta 5: 13.6, 3.6; weight 5:
+/// 7.1, 2.0; both losses at weight 2 and beta 15, as here: 4.4, 1.6, at a lower mismatch than either.
 fn auto(config: &mut Config, n: usize, m: usize, d: usize) {
     let points = n.min(m);
     let high = d > 4;
@@ -550,7 +552,9 @@ fn auto(config: &mut Config, n: usize, m: usize, d: usize) {
             beta: 1.0,
         };
     } else {
-        config.loss.hj = 3.0;
+        config.network.beta = 15.0;
+        config.loss.hj = 2.0;
+        config.loss.hj_terminal = 2.0;
     }
     config.collocation.characteristics = if high { 1.0 } else { 0.5 };
     let batch = points.clamp(64, if high { 1500 } else { 1000 });
