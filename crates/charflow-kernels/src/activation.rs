@@ -139,7 +139,10 @@ impl Activate for f32 {
 /// Vectors worked on side by side: each is one long chain of dependent operations, and one chain alone leaves the units idle most of the time.
 const ABREAST: usize = 3;
 
-/// `exp(x)` for `x <= 0`; `exp(-87)`, about 1.6e-38, below -87.
+/// `exp(x)` for `x <= 0`; `exp(-40)`, about 4e-18, below -40.
+///
+/// The floor is far below one rounding of 1, which is all that the value is added to or multiplied with. Without it derivatives of far units are
+/// so small that their products are denormal numbers, each of which costs the processor over a hundred cycles: a sharp softplus trained half as fast.
 ///
 /// `x = k ln 2 + r`, `|r| <= ln 2 / 2`, and Taylor's polynomial of degree 6 in `r`: the first term left out is below
 /// 1.2e-7 relative.
@@ -158,7 +161,7 @@ unsafe fn exp_nonpositive<V: Simd<T = f32>, const K: usize>(x: [V; K]) -> [V; K]
     unsafe {
         let (mut k, mut r, mut p) = (x, x, x);
         for i in 0..K {
-            let x = x[i].max(V::splat(-87.0));
+            let x = x[i].max(V::splat(-40.0));
             k[i] = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
             // ln 2 in two parts, the first with trailing zeros, so that k times it is exact.
             r[i] = k[i].fma(V::splat(-0.693_359_4), x);
