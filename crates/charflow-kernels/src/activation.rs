@@ -55,6 +55,27 @@ pub fn exact(kind: Activation, z: f64) -> [f64; 3] {
     }
 }
 
+/// The bend `h = f'' / f'` of a scaled activation, which is how second derivatives enter: with `s = scale f'`, `scale f'' = s h`.
+///
+/// A softplus has `h = beta (1 - f') = beta - (beta / scale) s`, so nothing beside `s` needs to be kept. For the others `h` is written down.
+#[derive(Clone, Copy, Debug)]
+pub enum Bend<'a, T> {
+    /// `h = line[0] + line[1] s`.
+    Line([T; 2]),
+    /// `h` itself.
+    Given(&'a [T]),
+}
+
+/// The straight line `h = line[0] + line[1] s` of a scaled activation, see [`Bend`], if it has one: those without need [`evaluate`] to write `h`.
+#[must_use]
+pub fn bend_line<T: Real>(kind: Activation, scale: f64) -> Option<[T; 2]> {
+    match kind {
+        Activation::Softplus { beta } => Some([T::of(beta), T::of(-beta / scale)]),
+        Activation::Identity => Some([T::ZERO; 2]),
+        Activation::Tanh | Activation::Celu => None,
+    }
+}
+
 /// The type that evaluates activations: `f32` by vectors, `f64` by the standard library.
 pub trait Activate: Real {
     /// See [`evaluate`].
@@ -63,15 +84,16 @@ pub trait Activate: Real {
         kind: Activation,
         scale: Self,
         z: &[Self],
+        plus: Option<&[Self]>,
         value: &mut [Self],
         first: &mut [Self],
-        second: &mut [Self],
+        bend: Option<&mut [Self]>,
     );
 }
 
-/// `value += scale f(z)` with `value` given, `first = scale f'(z)`, `second = scale f''(z)`.
+/// `value = plus + scale f(z)`, `first = scale f'(z)`, `bend = f''(z) / f'(z)`.
 ///
-/// `value` holds what is added to (zero, or the residual connection). All slices have one length, a multiple of [`BLOCK`].
+/// `scale` is positive, `plus` the residual connection; `bend` is written if asked for. All slices have one length, a multiple of [`BLOCK`].
 ///
 /// # Panics
 /// If the lengths differ or are no multiple of [`BLOCK`].
@@ -81,13 +103,15 @@ pub fn evaluate<T: Activate>(
     kind: Activation,
     scale: T,
     z: &[T],
+    plus: Option<&[T]>,
     value: &mut [T],
     first: &mut [T],
-    second: &mut [T],
+    bend: Option<&mut [T]>,
 ) {
     let n = z.len();
-    assert!(n.is_multiple_of(BLOCK) && value.len() == n && first.len() == n && second.len() == n);
-    T::evaluate(isa, kind, scale, z, value, first, second);
+    assert!(n.is_multiple_of(BLOCK) && value.len() == n && first.len() == n);
+    assert!(plus.is_none_or(|x| x.len() == n) && bend.as_ref().is_none_or(|x| x.len() == n));
+    T::evaluate(isa, kind, scale, z, plus, value, first, bend);
 }
 
 impl Activate for f64 {
@@ -96,15 +120,23 @@ impl Activate for f64 {
         kind: Activation,
         scale: f64,
         z: &[f64],
+        plus: Option<&[f64]>,
         value: &mut [f64],
         first: &mut [f64],
-        second: &mut [f64],
+        mut bend: Option<&mut [f64]>,
     ) {
         for i in 0..z.len() {
-            let [f, s, c] = exact(kind, z[i]);
-            value[i] += scale * f;
+            let [f, s, _] = exact(kind, z[i]);
+            value[i] = plus.map_or(0.0, |x| x[i]) + scale * f;
             first[i] = scale * s;
-            second[i] = scale * c;
+            if let Some(bend) = &mut bend {
+                bend[i] = match kind {
+                    Activation::Softplus { beta } => beta * (1.0 - s),
+                    Activation::Tanh => -2.0 * f,
+                    Activation::Celu => f64::from(u8::from(z[i] <= 0.0)),
+                    Activation::Identity => 0.0,
+                };
+            }
         }
     }
 }
@@ -116,9 +148,10 @@ impl Activate for f32 {
         kind: Activation,
         scale: f32,
         z: &[f32],
+        plus: Option<&[f32]>,
         value: &mut [f32],
         first: &mut [f32],
-        second: &mut [f32],
+        bend: Option<&mut [f32]>,
     ) {
         // SAFETY: the caller (`evaluate`) checked that the slices have one length, a multiple of every lane count.
         unsafe {
@@ -128,9 +161,10 @@ impl Activate for f32 {
                 scale,
                 z.len(),
                 z.as_ptr(),
+                plus.map_or(std::ptr::null(), <[f32]>::as_ptr),
                 value.as_mut_ptr(),
                 first.as_mut_ptr(),
-                second.as_mut_ptr(),
+                bend.map_or(std::ptr::null_mut(), <[f32]>::as_mut_ptr),
             );
         }
     }
@@ -139,42 +173,41 @@ impl Activate for f32 {
 /// Vectors worked on side by side: each is one long chain of dependent operations, and one chain alone leaves the units idle most of the time.
 const ABREAST: usize = 3;
 
-/// `exp(x)` for `x <= 0`; `exp(-40)`, about 4e-18, below -40.
+/// `2^x` on `[0, 1]`: the relative error is below 8e-8, that of its roundings aside.
+const EXP2: [f32; 6] = [
+    0.999_999_94,
+    0.693_153_1,
+    0.240_153_62,
+    0.055_826_318,
+    0.008_989_34,
+    0.001_877_576_7,
+];
+
+/// `exp(per x)` for `per x <= 0`; `2^-58`, about 3e-18, below -40.2.
 ///
-/// The floor is far below one rounding of 1, which is all that the value is added to or multiplied with. Without it derivatives of far units are
-/// so small that their products are denormal numbers, each of which costs the processor over a hundred cycles: a sharp softplus trained half as fast.
+/// The floor is far below one rounding of 1, which is all that the value is added to or multiplied with. Without it derivatives of far units are so
+/// small that their products are denormal numbers, each of which costs the processor over a hundred cycles.
 ///
-/// `x = k ln 2 + r`, `|r| <= ln 2 / 2`, and Taylor's polynomial of degree 6 in `r`: the first term left out is below
-/// 1.2e-7 relative.
+/// With `y = x per / ln 2 = k + r`, `k` whole, `0 <= r < 1`: `2^k` times a polynomial of degree 5 in `r`. `y` is rounded to its last place, which moves
+/// the value by at most 4e-8.
 #[inline(always)]
-unsafe fn exp_nonpositive<V: Simd<T = f32>, const K: usize>(x: [V; K]) -> [V; K] {
-    const TAYLOR: [f32; 7] = [
-        1.0,
-        1.0,
-        0.5,
-        1.0 / 6.0,
-        1.0 / 24.0,
-        1.0 / 120.0,
-        1.0 / 720.0,
-    ];
+unsafe fn exp_nonpositive<V: Simd<T = f32>, const K: usize>(x: [V; K], per: f32) -> [V; K] {
     // SAFETY: the trait's promise is passed on to the caller.
     unsafe {
-        let (mut k, mut r, mut p) = (x, x, x);
+        let (mut y, mut r, mut p) = (x, x, x);
+        let per = V::splat(per * std::f32::consts::LOG2_E);
         for i in 0..K {
-            let x = x[i].max(V::splat(-40.0));
-            k[i] = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
-            // ln 2 in two parts, the first with trailing zeros, so that k times it is exact.
-            r[i] = k[i].fma(V::splat(-0.693_359_4), x);
-            r[i] = k[i].fma(V::splat(2.121_944_4e-4), r[i]);
-            p[i] = V::splat(TAYLOR[6]);
+            y[i] = x[i].mul(per).max(V::splat(-58.0));
+            r[i] = y[i].fraction();
+            p[i] = V::splat(EXP2[5]);
         }
-        for c in (0..6).rev() {
+        for c in (0..5).rev() {
             for i in 0..K {
-                p[i] = p[i].fma(r[i], V::splat(TAYLOR[c]));
+                p[i] = p[i].fma(r[i], V::splat(EXP2[c]));
             }
         }
         for i in 0..K {
-            p[i] = p[i].mul(k[i].exp2_whole());
+            p[i] = p[i].times_exp2_floor(y[i]);
         }
         p
     }
@@ -211,16 +244,17 @@ unsafe fn log1p_unit<V: Simd<T = f32>, const K: usize>(e: [V; K]) -> [V; K] {
 }
 
 /// # Safety
-/// All pointers good for `n` numbers, `n` a multiple of 48.
+/// `z`, `value`, `first` good for `n` numbers, `plus` and `bend` null or the same, `n` a multiple of 48.
 #[inline(always)]
 unsafe fn evaluate_body<V: Simd<T = f32>>(
     kind: Activation,
     scale: f32,
     n: usize,
     z: *const f32,
+    plus: *const f32,
     value: *mut f32,
     first: *mut f32,
-    second: *mut f32,
+    bend: *mut f32,
 ) {
     const K: usize = ABREAST;
     // SAFETY: the caller's promise; 48 is a multiple of three vectors of any set.
@@ -232,33 +266,39 @@ unsafe fn evaluate_body<V: Simd<T = f32>>(
             for i in 0..K {
                 x[i] = V::load(z.add(start + i * V::N));
             }
-            // f / scale, f' and f'' of each vector.
-            let (mut f, mut s, mut b) = (x, x, x);
+            // scale f, scale f' and f'' / f' of each vector.
+            let (mut f, mut s, mut h) = (x, x, x);
             match kind {
                 Activation::Softplus { beta } => {
-                    let sharp = V::splat(beta as f32);
-                    let per_b = V::splat((1.0 / beta) as f32);
-                    let curve = V::splat(beta as f32 * scale);
+                    let beta = beta as f32;
+                    let per_b = V::splat(scale / beta);
+                    let per_scale = V::splat(1.0 / scale);
                     let mut e = x;
                     for i in 0..K {
-                        e[i] = zero.sub(x[i].mul(sharp).abs());
+                        e[i] = x[i].abs();
                     }
-                    let e = exp_nonpositive::<V, K>(e);
+                    let e = exp_nonpositive::<V, K>(e, -beta);
                     let log = log1p_unit::<V, K>(e);
                     for i in 0..K {
-                        let r = one.add(e[i]).recip();
-                        let er = e[i].mul(r);
-                        f[i] = log[i].fma(per_b, x[i].max(zero));
-                        s[i] = x[i].select_gt(zero, r, er).mul(c);
-                        b[i] = er.mul(r).mul(curve);
+                        // scale / (1 + e): the factor costs nothing inside the sum.
+                        let r = e[i].fma(per_scale, per_scale).recip();
+                        let mut ramp = x[i].max(zero);
+                        if scale != 1.0 {
+                            ramp = ramp.mul(c);
+                        }
+                        f[i] = log[i].fma(per_b, ramp);
+                        s[i] = r.mul(x[i].select_gt(zero, one, e[i]));
+                        if !bend.is_null() {
+                            h[i] = s[i].fma(V::splat(-beta / scale), V::splat(beta));
+                        }
                     }
                 }
                 Activation::Tanh => {
                     let mut e = x;
                     for i in 0..K {
-                        e[i] = x[i].abs().mul(V::splat(-2.0));
+                        e[i] = x[i].abs();
                     }
-                    let e = exp_nonpositive::<V, K>(e);
+                    let e = exp_nonpositive::<V, K>(e, -2.0);
                     for i in 0..K {
                         let a = x[i].abs();
                         let r = one.add(e[i]).recip();
@@ -270,10 +310,11 @@ unsafe fn evaluate_body<V: Simd<T = f32>>(
                         near = near.fma(q, V::splat(-1.0 / 3.0));
                         let near = near.mul(q).fma(a, a);
                         let size = V::splat(0.2).select_gt(a, near, far);
-                        f[i] = x[i].select_gt(zero, size, zero.sub(size));
+                        let value = x[i].select_gt(zero, size, zero.sub(size));
+                        f[i] = value.mul(c);
                         // 1 - f^2 = 4 e r^2, without cancellation.
                         s[i] = e[i].mul(r).mul(r).mul(V::splat(4.0)).mul(c);
-                        b[i] = f[i].mul(s[i]).mul(V::splat(-2.0));
+                        h[i] = value.mul(V::splat(-2.0));
                     }
                 }
                 Activation::Celu => {
@@ -281,28 +322,34 @@ unsafe fn evaluate_body<V: Simd<T = f32>>(
                     for i in 0..K {
                         e[i] = x[i].min(zero);
                     }
-                    let e = exp_nonpositive::<V, K>(e);
+                    let e = exp_nonpositive::<V, K>(e, 1.0);
                     for i in 0..K {
-                        // e - 1 loses the last digits near 0; the absolute error stays below one rounding of 1.
-                        f[i] = x[i].select_gt(zero, x[i], e[i].sub(one));
+                        // e - 1 loses the last digits near 0; the absolute error stays below two roundings of 1.
+                        f[i] = x[i].select_gt(zero, x[i], e[i].sub(one)).mul(c);
                         s[i] = x[i].select_gt(zero, one, e[i]).mul(c);
-                        b[i] = x[i].select_gt(zero, zero, e[i]).mul(c);
+                        h[i] = x[i].select_gt(zero, zero, one);
                     }
                 }
                 Activation::Identity => {
                     for i in 0..K {
+                        f[i] = x[i].mul(c);
                         s[i] = c;
-                        b[i] = zero;
+                        h[i] = zero;
                     }
                 }
             }
             for i in 0..K {
                 let at = start + i * V::N;
-                f[i].fma(c, V::load(value.add(at))).store(value.add(at));
+                if !plus.is_null() {
+                    f[i] = f[i].add(V::load(plus.add(at)));
+                }
+                f[i].store(value.add(at));
                 s[i].store(first.add(at));
-                b[i].store(second.add(at));
+                if !bend.is_null() {
+                    h[i].store(bend.add(at));
+                }
             }
         }
     }
 }
-by_isa!(evaluate_by_isa<f32> = evaluate_body(kind: Activation, scale: f32, n: usize, z: *const f32, value: *mut f32, first: *mut f32, second: *mut f32));
+by_isa!(evaluate_by_isa<f32> = evaluate_body(kind: Activation, scale: f32, n: usize, z: *const f32, plus: *const f32, value: *mut f32, first: *mut f32, bend: *mut f32));

@@ -9,7 +9,7 @@
 
 use crate::product::{OuterTerm, gram};
 use crate::simd::{Simd, by_isa};
-use crate::{BLOCK, Isa, Real, blocks, padded};
+use crate::{Aligned, BLOCK, Isa, Real, blocks, padded};
 
 /// The largest dimension in which differences are formed directly.
 pub const DIRECT: usize = 4;
@@ -24,18 +24,18 @@ pub fn coincident<T: Real>() -> T {
 }
 
 /// A weighted cloud in the layouts the tiles need.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Cloud<T> {
     n: usize,
     dim: usize,
     /// `[blocks, dim, 48]`, zero beyond the last point.
-    lanes: Vec<T>,
+    lanes: Aligned<T>,
     /// `[blocks * 48, padded(dim)]`, zero beyond; only above `DIRECT` dimensions.
-    rows: Vec<T>,
+    rows: Aligned<T>,
     /// `|y|^2`, `[blocks * 48]`; only above `DIRECT` dimensions.
-    norms: Vec<T>,
+    norms: Aligned<T>,
     /// `[blocks * 48]`, zero beyond the last point.
-    weights: Vec<T>,
+    weights: Aligned<T>,
 }
 
 impl<T: Real> Cloud<T> {
@@ -61,10 +61,8 @@ impl<T: Real> Cloud<T> {
         let whole = blocks(n) * BLOCK;
         self.n = n;
         self.dim = dim;
-        self.lanes.clear();
-        self.lanes.resize(whole * dim, T::ZERO);
-        self.weights.clear();
-        self.weights.resize(whole, T::ZERO);
+        self.lanes.reset(whole * dim);
+        self.weights.reset(whole);
         for i in 0..n {
             let at = (i / BLOCK) * dim * BLOCK + i % BLOCK;
             for k in 0..dim {
@@ -74,10 +72,8 @@ impl<T: Real> Cloud<T> {
         }
         if dim > DIRECT {
             let width = padded(dim);
-            self.rows.clear();
-            self.rows.resize(whole * width, T::ZERO);
-            self.norms.clear();
-            self.norms.resize(whole, T::ZERO);
+            self.rows.reset(whole * width);
+            self.norms.reset(whole);
             for i in 0..n {
                 let point = &points[i * dim..(i + 1) * dim];
                 self.rows[i * width..i * width + dim].copy_from_slice(point);
@@ -112,11 +108,10 @@ impl<T: Real> Cloud<T> {
 }
 
 /// Memory of one worker for [`rows`].
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Scratch<T> {
-    tile: Vec<T>,
-    flipped: Vec<T>,
-    moved: Vec<T>,
+    tile: Aligned<T>,
+    moved: Aligned<T>,
 }
 
 /// For the 48 points of block `block` of `x` against all of `y`.
@@ -278,10 +273,10 @@ fn by_products<T: Real>(
 ) {
     let d = x.dim;
     let width = padded(d);
-    scratch.tile.resize(BLOCK * BLOCK, T::ZERO);
-    scratch.flipped.resize(BLOCK * BLOCK, T::ZERO);
-    scratch.moved.resize(BLOCK * width, T::ZERO);
-    scratch.moved.fill(T::ZERO);
+    if scratch.tile.is_empty() {
+        scratch.tile.reset(BLOCK * BLOCK);
+    }
+    scratch.moved.reset(BLOCK * width);
     let points = &x.lanes[block * d * BLOCK..(block + 1) * d * BLOCK];
     let norms = &x.norms[block * BLOCK..(block + 1) * BLOCK];
     let mut sums = [T::ZERO; BLOCK];
@@ -290,8 +285,7 @@ fn by_products<T: Real>(
     let want = gradient.is_some();
     let columns = blocks(y.n);
     for column in 0..columns {
-        // Columns are the lanes of a tile's rows; rows of the tile are the points of y, so that the tile comes out
-        // as [j, i]: the layout in which it is the `z` of an outer product is then [i, j] by one transposition less.
+        // The tile is [i, j] with the points of y as lanes: `weigh` sums along its rows, and as it stands it is the `x` of the outer product below.
         gram(
             isa,
             d,

@@ -1,4 +1,4 @@
-//! Fused elementwise steps of the forward, reverse and adjoint sweeps.
+//! Elementwise steps and sums of the sweeps, as far as they do not end a product ([`crate::product::Finish`]).
 //!
 //! All blocks are feature-major, `[rows, 48]`; slices in one call have one length, a multiple of [`BLOCK`].
 
@@ -49,22 +49,6 @@ elementwise! {
     mul, mul_isa, mul_body, (a, b), o => a.mul(b)
 }
 elementwise! {
-    /// `out += a`.
-    add, add_isa, add_body, (a), o => a.add(o)
-}
-elementwise! {
-    /// `out = a b + c`.
-    mul_add, mul_add_isa, mul_add_body, (a, b, c), o => a.fma(b, c)
-}
-elementwise! {
-    /// `out += a^2`.
-    square_add, square_add_isa, square_add_body, (a), o => a.fma(a, o)
-}
-elementwise! {
-    /// `out += 2 a b`.
-    cross_add, cross_add_isa, cross_add_body, (a, b), o => a.add(a).fma(b, o)
-}
-elementwise! {
     /// `out = 2 a b`.
     cross, cross_isa, cross_body, (a, b), o => a.add(a).mul(b)
 }
@@ -75,36 +59,6 @@ elementwise! {
         s.add(s)
     }
 }
-elementwise! {
-    /// `out = s g + c z h`: the adjoint of an activation's input, `s`, `c` its first and second derivative.
-    adjoint, adjoint_isa, adjoint_body, (s, g, c, z, h), o => s.fma(g, c.mul(z).mul(h))
-}
-
-/// `out[r, s] = f[r] w[s]`: `f: [rows]`, `w: [48]`, `out: [rows, 48]`.
-///
-/// # Panics
-/// If the lengths do not fit.
-pub fn outer_fill<T: Real>(isa: Isa, f: &[T], w: &[T], out: &mut [T]) {
-    assert!(w.len() >= BLOCK && out.len() == f.len() * BLOCK);
-    // SAFETY: the lengths were checked.
-    unsafe { outer_fill_isa(isa, f.len(), f.as_ptr(), w.as_ptr(), out.as_mut_ptr()) }
-}
-
-/// # Safety
-/// `f: [rows]`, `w: [48]`, `out: [rows, 48]`.
-#[inline(always)]
-unsafe fn outer_fill_body<V: Simd>(rows: usize, f: *const V::T, w: *const V::T, out: *mut V::T) {
-    for r in 0..rows {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let x = V::splat(*f.add(r));
-            for s in (0..BLOCK).step_by(V::N) {
-                x.mul(V::load(w.add(s))).store(out.add(r * BLOCK + s));
-            }
-        }
-    }
-}
-by_isa!(outer_fill_isa = outer_fill_body(rows: usize, f: *const T, w: *const T, out: *mut T));
 
 /// `out[r, s] = a[r, s] w[s]`: `a, out: [rows, 48]`, `w: [48]`.
 ///
@@ -169,32 +123,51 @@ unsafe fn weighted_sum_body<V: Simd>(rows: usize, f: *const V::T, a: *const V::T
 }
 by_isa!(weighted_sum_isa = weighted_sum_body(rows: usize, f: *const T, a: *const T, out: *mut T));
 
-/// `out[r] += sum_s a[r, s] w[s]`: `a: [rows, 48]`, `w: [48]`, `out: [rows]`.
+/// `out[r] += sum_s (a[r, s] w[s] + b[r, s])`: `a, b: [rows, 48]`, `w: [48]`, `out: [rows]`; without `b` its term is zero.
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn row_sums_add<T: Real>(isa: Isa, a: &[T], w: &[T], out: &mut [T]) {
+pub fn row_sums_add<T: Real>(isa: Isa, a: &[T], w: &[T], b: Option<&[T]>, out: &mut [T]) {
     assert!(w.len() >= BLOCK && a.len() == out.len() * BLOCK);
+    assert!(b.is_none_or(|b| b.len() == a.len()));
     // SAFETY: the lengths were checked.
-    unsafe { row_sums_isa(isa, out.len(), a.as_ptr(), w.as_ptr(), out.as_mut_ptr()) }
+    unsafe {
+        row_sums_isa(
+            isa,
+            out.len(),
+            a.as_ptr(),
+            w.as_ptr(),
+            b.map_or(std::ptr::null(), <[T]>::as_ptr),
+            out.as_mut_ptr(),
+        );
+    }
 }
 
 /// # Safety
-/// `a: [rows, 48]`, `w: [48]`, `out: [rows]`.
+/// `a: [rows, 48]`, `w: [48]`, `b: [rows, 48]` or null, `out: [rows]`.
 #[inline(always)]
-unsafe fn row_sums_body<V: Simd>(rows: usize, a: *const V::T, w: *const V::T, out: *mut V::T) {
+unsafe fn row_sums_body<V: Simd>(
+    rows: usize,
+    a: *const V::T,
+    w: *const V::T,
+    b: *const V::T,
+    out: *mut V::T,
+) {
     for r in 0..rows {
         // SAFETY: the caller's promise.
         unsafe {
             let mut acc = V::zero();
             for s in (0..BLOCK).step_by(V::N) {
                 acc = V::load(a.add(r * BLOCK + s)).fma(V::load(w.add(s)), acc);
+                if !b.is_null() {
+                    acc = acc.add(V::load(b.add(r * BLOCK + s)));
+                }
             }
             *out.add(r) += acc.sum();
         }
     }
 }
-by_isa!(row_sums_isa = row_sums_body(rows: usize, a: *const T, w: *const T, out: *mut T));
+by_isa!(row_sums_isa = row_sums_body(rows: usize, a: *const T, w: *const T, b: *const T, out: *mut T));
 
 /// The parameters of one Adam update, bias corrections included.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,8 @@
 //! | [`isa`] | which instruction set runs; `CHARFLOW_ISA` forces one |
 //! | [`product`] | products of weights with a block, and outer products summed over a block |
 //! | [`activation`] | softplus, tanh, celu with first and second derivatives |
-//! | [`lanes`] | fused elementwise steps of the forward, reverse and adjoint sweeps |
+//! | [`lanes`] | elementwise steps and sums of the sweeps |
+//! | [`aligned`] | memory that begins on a cache line |
 //! | [`distance`] | sums of pairwise distances and their gradients, by tiles |
 //! | [`peak`] | the machine's multiply-add rate, to compare with |
 //! | [`parallel`] | a fixed division of work and a fixed order of summation, whatever the number of threads |
@@ -25,6 +26,7 @@
 //! any number of threads.
 
 pub mod activation;
+pub mod aligned;
 pub mod distance;
 pub mod isa;
 pub mod lanes;
@@ -34,6 +36,7 @@ pub mod product;
 pub mod real;
 pub mod simd;
 
+pub use aligned::Aligned;
 pub use isa::Isa;
 pub use real::Real;
 

@@ -1,25 +1,27 @@
 //! Products of weights with a block of samples, and outer products summed over a block.
 //!
-//! - [`Packed::multiply`]: `C[r, s] = init + sum_k A[r, k] B[k, s]`, `A` packed once per step, `s` over the 48 lanes of a block.
+//! - [`Packed::multiply`]: `S[r, s] = init + sum_k A[r, k] B[k, s]`, `A` packed once per step, `s` over the 48 lanes of a block. What follows a product
+//!   elementwise in the sweeps of a network is done to the tile before it leaves the registers ([`Finish`]).
 //! - [`outer_add`]: `C[i, o] += sum_s X[i, s] Z[s, o]`, the parameter gradient of one block.
 //!
 //! Both keep a tile of `C` in registers and run over the whole inner dimension before they store it. In the first
 //! the samples are the lanes and the weights are broadcast; in the second the outputs `o` are the lanes, so the
 //! gradient's second factor is transposed first ([`transpose`]), which costs a few percent of the product.
 
+use crate::activation::Bend;
 use crate::simd::{Simd, by_isa};
-use crate::{BLOCK, Isa, PAD, Real};
+use crate::{Aligned, BLOCK, Isa, PAD, Real};
 
 /// A matrix `A [rows, depth]` cut into bands of a few rows, each stored depth-major, for [`Packed::multiply`].
 ///
 /// The bands are as equal as can be (65 rows are 2 x 8 + 7 x 7, not 8 x 8 + 1), since a band of one row waits for its own sums.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Packed<T> {
     isa: Isa,
     rows: usize,
     depth: usize,
     bands: usize,
-    data: Vec<T>,
+    data: Aligned<T>,
 }
 
 fn tile_rows<T: Real>(isa: Isa) -> usize {
@@ -47,7 +49,7 @@ impl<T: Real> Packed<T> {
             rows,
             depth,
             bands: rows.div_ceil(tile_rows::<T>(isa)),
-            data: vec![T::ZERO; rows * depth],
+            data: Aligned::zeros(rows * depth),
         }
     }
 
@@ -81,57 +83,310 @@ impl<T: Real> Packed<T> {
         self.depth
     }
 
-    /// `C[r, s] = init[r, s] + sum_k A[r, k] B[k, s]` for a block of 48 samples.
+    /// `S[r, s] = init[r, s] + sum_k A[r, k] B[k, s]` for a block of 48 samples, handed to `finish`.
     ///
-    /// `b: [depth, 48]`, `c: [rows, 48]`; `init` says what the sum starts from.
+    /// `b: [depth, 48]`; all blocks of `init` and `finish` are `[rows, 48]`.
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
     #[inline]
-    pub fn multiply(&self, b: &[T], init: Init<'_, T>, c: &mut [T]) {
-        assert!(b.len() >= self.depth * BLOCK && c.len() >= self.rows * BLOCK);
-        let (mode, bias) = match init {
+    pub fn multiply(&self, b: &[T], init: Init<'_, T>, finish: Finish<'_, T>) {
+        let n = self.rows * BLOCK;
+        assert!(b.len() >= self.depth * BLOCK);
+        let (kind, io) = finish.places(n);
+        let (start, from) = match init {
             Init::Zero => (Start::Zero, std::ptr::null()),
-            Init::Add => (Start::Load, std::ptr::null()),
+            Init::Add => (
+                Start::Load,
+                if io.sum.is_null() { io.out } else { io.sum }.cast_const(),
+            ),
             Init::Bias(bias) => {
                 assert!(bias.len() >= self.rows);
                 (Start::Bias, bias.as_ptr())
             }
+            Init::Block(block) => {
+                assert!(block.len() >= n);
+                (Start::Load, block.as_ptr())
+            }
         };
-        // SAFETY: the lengths were checked above; `data` holds rows * depth numbers in bands.
+        // SAFETY: the lengths were checked above and in `places`; `data` holds rows * depth numbers in bands.
         unsafe {
-            multiply_by_isa(
+            T::multiply(
                 self.isa,
                 self.rows,
                 self.depth,
                 self.bands,
                 self.data.as_ptr(),
                 b.as_ptr(),
-                mode,
-                bias,
-                c.as_mut_ptr(),
+                start,
+                from,
+                kind,
+                io,
             );
         }
     }
 }
 
-/// What a product is added to.
+/// What a product starts from.
 #[derive(Clone, Copy, Debug)]
 pub enum Init<'a, T> {
     /// Nothing.
     Zero,
-    /// What the result already holds.
+    /// What the place of the sum already holds: `sum` if the [`Finish`] has one, else `out`.
     Add,
     /// A number for each row.
     Bias(&'a [T]),
+    /// A block `[rows, 48]`.
+    Block(&'a [T]),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Start {
+/// What becomes of a product `S [rows, 48]`, elementwise, while its tile is still in registers.
+///
+/// A pass of its own over a block would cost a load and a store of memory that has left the nearest cache by then, as long as a quarter of a product.
+/// All slices are `[rows, 48]`; those in an `Option` are left alone if absent.
+#[derive(Debug)]
+pub enum Finish<'a, T> {
+    /// `out = S`.
+    Store(&'a mut [T]),
+    /// `sum = S`, `out = s S`.
+    Scale {
+        /// Factor.
+        s: &'a [T],
+        /// Place of the product itself.
+        sum: Option<&'a mut [T]>,
+        /// Result.
+        out: &'a mut [T],
+    },
+    /// `sum = S`, `out = s S + plus`.
+    ScaleAdd {
+        /// Factor.
+        s: &'a [T],
+        /// What is added.
+        plus: &'a [T],
+        /// Place of the product itself.
+        sum: Option<&'a mut [T]>,
+        /// Result.
+        out: &'a mut [T],
+    },
+    /// `sum = S`, `out = s S + h zdot delta`: the adjoint of an activation's input, see [`crate::activation::Bend`].
+    Adjoint {
+        /// First derivative of the activation.
+        s: &'a [T],
+        /// `h`, the second derivative divided by the first.
+        bend: Bend<'a, T>,
+        /// Tangent of the activation's input.
+        zdot: &'a [T],
+        /// Derivative of the output in the activation's input.
+        delta: &'a [T],
+        /// Place of the product itself.
+        sum: Option<&'a mut [T]>,
+        /// Result.
+        out: &'a mut [T],
+    },
+    /// `sum = S`, `out += S^2`.
+    Square {
+        /// Place of the product itself.
+        sum: &'a mut [T],
+        /// What the square is added to.
+        out: &'a mut [T],
+    },
+    /// `sum = S`, `out = 2 y S`: the tangent of a square.
+    Cross {
+        /// What was squared.
+        y: &'a [T],
+        /// Place of the product itself, the tangent of `y`.
+        sum: &'a mut [T],
+        /// Result.
+        out: &'a mut [T],
+    },
+}
+
+/// Where a product starts.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
     Zero,
     Load,
     Bias,
 }
+
+/// Which [`Finish`].
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Store,
+    Scale,
+    ScaleAdd,
+    Adjoint,
+    Square,
+    Cross,
+}
+
+/// The pointers of a [`Finish`], null where it has none.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Io<T> {
+    s: *const T,
+    plus: *const T,
+    zdot: *const T,
+    delta: *const T,
+    given: *const T,
+    line: [T; 2],
+    sum: *mut T,
+    out: *mut T,
+}
+
+impl<T: Real> Io<T> {
+    #[inline(always)]
+    fn none() -> Self {
+        Io {
+            s: std::ptr::null(),
+            plus: std::ptr::null(),
+            zdot: std::ptr::null(),
+            delta: std::ptr::null(),
+            given: std::ptr::null(),
+            line: [T::ZERO; 2],
+            sum: std::ptr::null_mut(),
+            out: std::ptr::null_mut(),
+        }
+    }
+}
+
+impl<T: Real> Finish<'_, T> {
+    /// The pointers, after a check that each slice holds `n` numbers.
+    #[inline]
+    fn places(self, n: usize) -> (Kind, Io<T>) {
+        let read = |x: &[T]| {
+            assert!(x.len() >= n, "a block of a product is too short");
+            x.as_ptr()
+        };
+        let write = |x: &mut [T]| {
+            assert!(x.len() >= n, "a block of a product is too short");
+            x.as_mut_ptr()
+        };
+        let maybe = |x: Option<&mut [T]>| x.map_or(std::ptr::null_mut(), write);
+        let none = Io::none();
+        match self {
+            Finish::Store(out) => (
+                Kind::Store,
+                Io {
+                    out: write(out),
+                    ..none
+                },
+            ),
+            Finish::Scale { s, sum, out } => (
+                Kind::Scale,
+                Io {
+                    s: read(s),
+                    sum: maybe(sum),
+                    out: write(out),
+                    ..none
+                },
+            ),
+            Finish::ScaleAdd { s, plus, sum, out } => (
+                Kind::ScaleAdd,
+                Io {
+                    s: read(s),
+                    plus: read(plus),
+                    sum: maybe(sum),
+                    out: write(out),
+                    ..none
+                },
+            ),
+            Finish::Adjoint {
+                s,
+                bend,
+                zdot,
+                delta,
+                sum,
+                out,
+            } => {
+                let (line, given) = match bend {
+                    Bend::Line(line) => (line, std::ptr::null()),
+                    Bend::Given(h) => ([T::ZERO; 2], read(h)),
+                };
+                (
+                    Kind::Adjoint,
+                    Io {
+                        s: read(s),
+                        zdot: read(zdot),
+                        delta: read(delta),
+                        given,
+                        line,
+                        sum: maybe(sum),
+                        out: write(out),
+                        ..none
+                    },
+                )
+            }
+            Finish::Square { sum, out } => (
+                Kind::Square,
+                Io {
+                    sum: write(sum),
+                    out: write(out),
+                    ..none
+                },
+            ),
+            Finish::Cross { y, sum, out } => (
+                Kind::Cross,
+                Io {
+                    s: read(y),
+                    sum: write(sum),
+                    out: write(out),
+                    ..none
+                },
+            ),
+        }
+    }
+}
+
+/// A [`Finish`] as code: what is done with the vector `sum` of the product at place `i`.
+trait Epilogue {
+    /// # Safety
+    /// The pointers of `io` that this finish has are good for `V::N` numbers at `i`.
+    unsafe fn finish<V: Simd>(io: &Io<V::T>, i: usize, sum: V);
+}
+
+/// Defines the epilogue of a [`Finish`]: an expression for `out` of `io`, `i` and the product.
+macro_rules! epilogue {
+    ($name:ident, $V:ident, |$io:ident, $i:ident, $sum:ident| $out:expr) => {
+        struct $name;
+        impl Epilogue for $name {
+            #[inline(always)]
+            unsafe fn finish<$V: Simd>($io: &Io<$V::T>, $i: usize, $sum: $V) {
+                // SAFETY: the caller's promise; `sum` is checked before it is used.
+                unsafe {
+                    if !$io.sum.is_null() {
+                        $sum.store($io.sum.add($i));
+                    }
+                    ($out).store($io.out.add($i));
+                }
+            }
+        }
+    };
+}
+epilogue!(Store, V, |io, i, sum| sum);
+epilogue!(Scale, V, |io, i, sum| V::load(io.s.add(i)).mul(sum));
+epilogue!(ScaleAdd, V, |io, i, sum| {
+    V::load(io.s.add(i)).fma(sum, V::load(io.plus.add(i)))
+});
+epilogue!(Adjoint, V, |io, i, sum| {
+    let s = V::load(io.s.add(i));
+    let h = if io.given.is_null() {
+        s.fma(V::splat(io.line[1]), V::splat(io.line[0]))
+    } else {
+        V::load(io.given.add(i))
+    };
+    let pull = V::load(io.zdot.add(i)).mul(V::load(io.delta.add(i)));
+    h.fma(pull, s.mul(sum))
+});
+epilogue!(Square, V, |io, i, sum| {
+    sum.fma(sum, V::load(io.out.add(i)))
+});
+epilogue!(Cross, V, |io, i, sum| {
+    let y = V::load(io.s.add(i));
+    y.add(y).mul(sum)
+});
 
 /// The innermost loop: `acc[r][v] += A[r, k] B[k, v]` for `k < depth`.
 ///
@@ -166,20 +421,21 @@ unsafe fn tile<V: Simd, const R: usize, const C: usize>(
     }
 }
 
+/// One tile of a product whose upper left place is `at` in a block `[rows, 48]`.
+///
 /// # Safety
-/// As for [`tile`], and `c` must be writable for `R` rows of stride `ldc`, `bias` readable for `R` numbers if used.
+/// As for [`tile`], and `from` must be readable for the tile (for `R` numbers if it is a bias, not at all for [`Start::Zero`]), the pointers of `io` good for it.
 #[inline(always)]
-unsafe fn product_tile<V: Simd, const R: usize, const C: usize>(
+unsafe fn product_tile<V: Simd, E: Epilogue, const R: usize, const C: usize>(
     depth: usize,
     a: *const V::T,
     ar: usize,
     ak: usize,
     b: *const V::T,
-    ldb: usize,
     start: Start,
-    bias: *const V::T,
-    c: *mut V::T,
-    ldc: usize,
+    from: *const V::T,
+    at: usize,
+    io: &Io<V::T>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -187,28 +443,28 @@ unsafe fn product_tile<V: Simd, const R: usize, const C: usize>(
         if start == Start::Load {
             for r in 0..R {
                 for v in 0..C {
-                    acc[r][v] = V::load(c.add(r * ldc + v * V::N));
+                    acc[r][v] = V::load(from.add(at + r * BLOCK + v * V::N));
                 }
             }
         } else if start == Start::Bias {
             for r in 0..R {
-                let w = V::splat(*bias.add(r));
+                let w = V::splat(*from.add(r));
                 for v in 0..C {
                     acc[r][v] = w;
                 }
             }
         }
-        tile::<V, R, C>(&mut acc, depth, a, ar, ak, b, ldb);
+        tile::<V, R, C>(&mut acc, depth, a, ar, ak, b, BLOCK);
         for r in 0..R {
             for v in 0..C {
-                acc[r][v].store(c.add(r * ldc + v * V::N));
+                E::finish(io, at + r * BLOCK + v * V::N, acc[r][v]);
             }
         }
     }
 }
 
 /// # Safety
-/// `a` holds the bands of a packed matrix, `b` `[depth, 48]`, `c` `[rows, 48]`, `bias` `[rows]` if `start` asks for it.
+/// `a` holds the bands of a packed matrix, `b` `[depth, 48]`, `from` what `start` asks for, and the pointers that `kind` uses in `io` blocks `[rows, 48]`.
 #[inline(always)]
 unsafe fn multiply_body<V: Simd>(
     rows: usize,
@@ -217,8 +473,37 @@ unsafe fn multiply_body<V: Simd>(
     a: *const V::T,
     b: *const V::T,
     start: Start,
-    bias: *const V::T,
-    c: *mut V::T,
+    from: *const V::T,
+    kind: Kind,
+    io: Io<V::T>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match kind {
+            Kind::Store => multiply_with::<V, Store>(rows, depth, bands, a, b, start, from, io),
+            Kind::Scale => multiply_with::<V, Scale>(rows, depth, bands, a, b, start, from, io),
+            Kind::ScaleAdd => {
+                multiply_with::<V, ScaleAdd>(rows, depth, bands, a, b, start, from, io);
+            }
+            Kind::Adjoint => multiply_with::<V, Adjoint>(rows, depth, bands, a, b, start, from, io),
+            Kind::Square => multiply_with::<V, Square>(rows, depth, bands, a, b, start, from, io),
+            Kind::Cross => multiply_with::<V, Cross>(rows, depth, bands, a, b, start, from, io),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`multiply_body`].
+#[inline(always)]
+unsafe fn multiply_with<V: Simd, E: Epilogue>(
+    rows: usize,
+    depth: usize,
+    bands: usize,
+    a: *const V::T,
+    b: *const V::T,
+    start: Start,
+    from: *const V::T,
+    io: Io<V::T>,
 ) {
     let mut column = 0;
     while column < BLOCK {
@@ -229,19 +514,19 @@ unsafe fn multiply_body<V: Simd>(
             unsafe {
                 let a = a.add(row * depth);
                 let b = b.add(column);
-                let c = c.add(row * BLOCK + column);
-                let bias = if start == Start::Bias {
-                    bias.add(row)
+                let at = row * BLOCK + column;
+                let from = if start == Start::Bias {
+                    from.add(row)
                 } else {
-                    bias
+                    from
                 };
                 macro_rules! run {
                     ($r:literal) => {
-                        product_tile::<V, $r, 3>(depth, a, 1, n, b, BLOCK, start, bias, c, BLOCK)
+                        product_tile::<V, E, $r, 3>(depth, a, 1, n, b, start, from, at, &io)
                     };
                 }
                 match n {
-                    8 => product_tile::<V, 8, 3>(depth, a, 1, 8, b, BLOCK, start, bias, c, BLOCK),
+                    8 => product_tile::<V, E, 8, 3>(depth, a, 1, 8, b, start, from, at, &io),
                     7 => run!(7),
                     6 => run!(6),
                     5 => run!(5),
@@ -255,7 +540,52 @@ unsafe fn multiply_body<V: Simd>(
         column += 3 * V::N;
     }
 }
-by_isa!(multiply_by_isa = multiply_body(rows: usize, depth: usize, bands: usize, a: *const T, b: *const T, start: Start, bias: *const T, c: *mut T));
+by_isa!(multiply_f32<f32> = multiply_body(rows: usize, depth: usize, bands: usize, a: *const f32, b: *const f32, start: Start, from: *const f32, kind: Kind, io: Io<f32>));
+by_isa!(multiply_f64<f64> = multiply_body(rows: usize, depth: usize, bands: usize, a: *const f64, b: *const f64, start: Start, from: *const f64, kind: Kind, io: Io<f64>));
+
+/// The product of each number type as a function that is compiled here, once: it is much code, and a generic one would be compiled again in every crate
+/// that uses it.
+#[doc(hidden)]
+pub trait Multiply: Sized {
+    /// # Safety
+    /// As for `multiply_body`.
+    unsafe fn multiply(
+        isa: Isa,
+        rows: usize,
+        depth: usize,
+        bands: usize,
+        a: *const Self,
+        b: *const Self,
+        start: Start,
+        from: *const Self,
+        kind: Kind,
+        io: Io<Self>,
+    );
+}
+
+macro_rules! multiply {
+    ($t:ty, $name:ident) => {
+        impl Multiply for $t {
+            unsafe fn multiply(
+                isa: Isa,
+                rows: usize,
+                depth: usize,
+                bands: usize,
+                a: *const Self,
+                b: *const Self,
+                start: Start,
+                from: *const Self,
+                kind: Kind,
+                io: Io<Self>,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { $name(isa, rows, depth, bands, a, b, start, from, kind, io) }
+            }
+        }
+    };
+}
+multiply!(f32, multiply_f32);
+multiply!(f64, multiply_f64);
 
 /// `C[r, s] = sum_k A[k, r] B[k, s]` for 48 rows and 48 columns: both factors feature-major blocks, `[depth, 48]`.
 ///
@@ -277,23 +607,26 @@ pub fn gram<T: Real>(isa: Isa, depth: usize, a: &[T], b: &[T], c: &mut [T]) {
 /// `a`, `b`: `[depth, 48]`; `c`: `[48, 48]`.
 #[inline(always)]
 unsafe fn gram_body<V: Simd>(depth: usize, a: *const V::T, b: *const V::T, c: *mut V::T) {
+    let io = Io {
+        out: c,
+        ..Io::none()
+    };
     let mut column = 0;
     while column < BLOCK {
         let mut row = 0;
         while row < BLOCK {
             macro_rules! run {
                 ($r:literal) => {
-                    product_tile::<V, $r, 3>(
+                    product_tile::<V, Store, $r, 3>(
                         depth,
                         a.add(row),
                         1,
                         BLOCK,
                         b.add(column),
-                        BLOCK,
                         Start::Zero,
                         std::ptr::null(),
-                        c.add(row * BLOCK + column),
-                        BLOCK,
+                        row * BLOCK + column,
+                        &io,
                     )
                 };
             }

@@ -19,6 +19,7 @@ pub trait Real:
     + std::ops::Neg<Output = Self>
     + std::ops::AddAssign
     + std::ops::MulAssign
+    + crate::product::Multiply
     + 'static
 {
     /// Vector of the AVX-512 path.

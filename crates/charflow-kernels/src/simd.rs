@@ -52,10 +52,10 @@ pub trait Simd: Copy {
     unsafe fn recip(self) -> Self;
     /// `1 / sqrt(self)` to within 3 ulp, for normal positive numbers.
     unsafe fn rsqrt(self) -> Self;
-    /// `2^k` for lanes that hold whole numbers in -126 ..= 0.
-    unsafe fn exp2_whole(self) -> Self;
-    /// Nearest whole number, for magnitudes below 2^22.
-    unsafe fn round(self) -> Self;
+    /// `self - floor(self)`, for magnitudes below 2^22.
+    unsafe fn fraction(self) -> Self;
+    /// `self 2^floor(y)` for lanes of `y` in -126 ..= 0.
+    unsafe fn times_exp2_floor(self, y: Self) -> Self;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> Self::T;
 }
@@ -170,16 +170,16 @@ macro_rules! portable {
                 self
             }
             #[inline(always)]
-            unsafe fn exp2_whole(mut self) -> Self {
+            unsafe fn fraction(mut self) -> Self {
                 for i in 0..$n {
-                    self.0[i] = $exp2(self.0[i]);
+                    self.0[i] -= self.0[i].floor();
                 }
                 self
             }
             #[inline(always)]
-            unsafe fn round(mut self) -> Self {
+            unsafe fn times_exp2_floor(mut self, y: Self) -> Self {
                 for i in 0..$n {
-                    self.0[i] = self.0[i].round_ties_even();
+                    self.0[i] *= $exp2(y.0[i].floor());
                 }
                 self
             }
@@ -207,7 +207,7 @@ mod x86 {
     use super::Simd;
     use std::arch::x86_64::*;
 
-    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const FLOOR: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 
     // SAFETY, for every block in this module: the trait asks that methods are called only where the instruction set of
     // the implementing type is available, and that pointers handed to `load` and `store` are good for N numbers.
@@ -300,14 +300,14 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn exp2_whole(self) -> Self {
+        unsafe fn times_exp2_floor(self, y: Self) -> Self {
             // SAFETY: see the top of the module.
-            unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), self) }
+            unsafe { _mm512_scalef_ps(self, y) }
         }
         #[inline(always)]
-        unsafe fn round(self) -> Self {
+        unsafe fn fraction(self) -> Self {
             // SAFETY: see the top of the module.
-            unsafe { _mm512_roundscale_ps::<NEAREST>(self) }
+            unsafe { _mm512_reduce_ps::<FLOOR>(self) }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
@@ -393,14 +393,14 @@ mod x86 {
             unsafe { _mm512_div_pd(_mm512_set1_pd(1.0), _mm512_sqrt_pd(self)) }
         }
         #[inline(always)]
-        unsafe fn exp2_whole(self) -> Self {
+        unsafe fn times_exp2_floor(self, y: Self) -> Self {
             // SAFETY: see the top of the module.
-            unsafe { _mm512_scalef_pd(_mm512_set1_pd(1.0), self) }
+            unsafe { _mm512_scalef_pd(self, y) }
         }
         #[inline(always)]
-        unsafe fn round(self) -> Self {
+        unsafe fn fraction(self) -> Self {
             // SAFETY: see the top of the module.
-            unsafe { _mm512_roundscale_pd::<NEAREST>(self) }
+            unsafe { _mm512_reduce_pd::<FLOOR>(self) }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f64 {
@@ -486,17 +486,18 @@ mod x86 {
             unsafe { _mm256_div_ps(_mm256_set1_ps(1.0), _mm256_sqrt_ps(self)) }
         }
         #[inline(always)]
-        unsafe fn exp2_whole(self) -> Self {
+        unsafe fn times_exp2_floor(self, y: Self) -> Self {
             // SAFETY: see the top of the module.
             unsafe {
-                let k = _mm256_add_epi32(_mm256_cvtps_epi32(self), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(k))
+                let k = _mm256_cvtps_epi32(_mm256_round_ps::<FLOOR>(y));
+                let k = _mm256_add_epi32(k, _mm256_set1_epi32(127));
+                self.mul(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(k)))
             }
         }
         #[inline(always)]
-        unsafe fn round(self) -> Self {
+        unsafe fn fraction(self) -> Self {
             // SAFETY: see the top of the module.
-            unsafe { _mm256_round_ps::<NEAREST>(self) }
+            unsafe { _mm256_sub_ps(self, _mm256_round_ps::<FLOOR>(self)) }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
@@ -590,18 +591,18 @@ mod x86 {
             unsafe { _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(self)) }
         }
         #[inline(always)]
-        unsafe fn exp2_whole(self) -> Self {
+        unsafe fn times_exp2_floor(self, y: Self) -> Self {
             // SAFETY: see the top of the module.
             unsafe {
-                let k = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(self));
-                let k = _mm256_add_epi64(k, _mm256_set1_epi64x(1023));
-                _mm256_castsi256_pd(_mm256_slli_epi64::<52>(k))
+                let k = _mm256_cvtpd_epi32(_mm256_round_pd::<FLOOR>(y));
+                let k = _mm256_add_epi64(_mm256_cvtepi32_epi64(k), _mm256_set1_epi64x(1023));
+                self.mul(_mm256_castsi256_pd(_mm256_slli_epi64::<52>(k)))
             }
         }
         #[inline(always)]
-        unsafe fn round(self) -> Self {
+        unsafe fn fraction(self) -> Self {
             // SAFETY: see the top of the module.
-            unsafe { _mm256_round_pd::<NEAREST>(self) }
+            unsafe { _mm256_sub_pd(self, _mm256_round_pd::<FLOOR>(self)) }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f64 {
@@ -629,6 +630,9 @@ macro_rules! by_isa {
     };
     ($name:ident<f32> = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
         by_isa!($name<> [f32] = $body($($arg: $ty),*));
+    };
+    ($name:ident<f64> = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
+        by_isa!($name<> [f64] = $body($($arg: $ty),*));
     };
     ($name:ident<$($g:ident: $bound:path)?> [$t:ty] = $body:ident($($arg:ident: $ty:ty),*)) => {
         #[inline]

@@ -1,7 +1,7 @@
 //! Every product and elementwise step against its naive twin, on every instruction set this processor has.
 
-use charflow_kernels::activation::{self, Activation};
-use charflow_kernels::product::{Init, OuterTerm, Packed, gram, outer_add, transpose};
+use charflow_kernels::activation::{self, Activation, Bend, bend_line};
+use charflow_kernels::product::{Finish, Init, OuterTerm, Packed, gram, outer_add, transpose};
 use charflow_kernels::{BLOCK, Isa, Real, lanes, padded};
 use proptest::prelude::*;
 
@@ -51,18 +51,20 @@ fn products<T: Real>(rows: usize, depth: usize, tolerance: f64) {
             } else {
                 packed.pack(&a, depth, 1);
             }
-            for mode in 0..3 {
+            for mode in 0..4 {
                 let mut c = c0.clone();
                 let init = match mode {
                     0 => Init::Zero,
                     1 => Init::Add,
-                    _ => Init::Bias(&bias),
+                    2 => Init::Bias(&bias),
+                    _ => Init::Block(&c0),
                 };
-                packed.multiply(&b, init, &mut c);
+                packed.multiply(&b, init, Finish::Store(&mut c));
                 let mut expected = vec![0.0; rows * BLOCK];
                 for r in 0..rows {
                     for s in 0..BLOCK {
-                        let start = [0.0, c0[r * BLOCK + s].f64(), bias[r].f64()][mode];
+                        let block = c0[r * BLOCK + s].f64();
+                        let start = [0.0, block, bias[r].f64(), block][mode];
                         expected[r * BLOCK + s] = (0..depth)
                             .map(|k| a[r * depth + k].f64() * b[k * BLOCK + s].f64())
                             .sum::<f64>()
@@ -77,6 +79,100 @@ fn products<T: Real>(rows: usize, depth: usize, tolerance: f64) {
                 );
             }
         }
+    }
+}
+
+/// A product with a finish, given where it starts, `sum` and `out`.
+type Run<'a, T> = dyn Fn(Init<'_, T>, &mut [T], &mut [T]) + 'a;
+
+/// Every finish of a product against the product stored and its formula applied afterwards.
+fn finishes<T: Real>(rows: usize, depth: usize, tolerance: f64) {
+    let n = rows * BLOCK;
+    let a: Vec<T> = of(&numbers(rows * depth, 1));
+    let b: Vec<T> = of(&numbers(depth * BLOCK, 2));
+    let x: Vec<Vec<T>> = (0..6).map(|i| of(&numbers(n, 10 + i))).collect();
+    let v = |k: usize, i: usize| x[k][i].f64();
+    let line = [T::of(2.5), T::of(-0.75)];
+    for isa in Isa::available() {
+        let mut packed = Packed::new(isa, rows, depth);
+        packed.pack(&a, depth, 1);
+        let mut plain = vec![T::ZERO; n];
+        packed.multiply(&b, Init::Zero, Finish::Store(&mut plain));
+        // The finish, whether the sum starts from `x[4]`, the formula for `out` of `S` and the place.
+        let run = |finish: &Run<'_, T>, keeps: bool, formula: &dyn Fn(f64, usize) -> f64| {
+            for add in [false, true] {
+                let (mut sum, mut out) = (x[4].clone(), x[5].clone());
+                let init = match (add, keeps) {
+                    (false, _) => Init::Zero,
+                    (true, true) => Init::Add,
+                    (true, false) => Init::Block(&x[4]),
+                };
+                finish(init, &mut sum, &mut out);
+                let total = |i: usize| plain[i].f64() + if add { v(4, i) } else { 0.0 };
+                let kept: Vec<f64> = (0..n)
+                    .map(|i| if keeps { total(i) } else { v(4, i) })
+                    .collect();
+                let expected: Vec<f64> = (0..n).map(|i| formula(total(i), i)).collect();
+                let what = format!("{isa:?} {rows} x {depth} finish");
+                close(&sum, &kept, tolerance, &what);
+                close(&out, &expected, tolerance, &what);
+            }
+        };
+        for keep in [false, true] {
+            run(
+                &|init, sum, out| {
+                    let (s, sum) = (&x[0][..], keep.then_some(sum));
+                    packed.multiply(&b, init, Finish::Scale { s, sum, out });
+                },
+                keep,
+                &|sum, i| v(0, i) * sum,
+            );
+            run(
+                &|init, sum, out| {
+                    let (s, plus, sum) = (&x[0][..], &x[1][..], keep.then_some(sum));
+                    packed.multiply(&b, init, Finish::ScaleAdd { s, plus, sum, out });
+                },
+                keep,
+                &|sum, i| v(0, i) * sum + v(1, i),
+            );
+            for given in [false, true] {
+                run(
+                    &|init, sum, out| {
+                        let finish = Finish::Adjoint {
+                            s: &x[0],
+                            bend: if given {
+                                Bend::Given(&x[3])
+                            } else {
+                                Bend::Line(line)
+                            },
+                            zdot: &x[1],
+                            delta: &x[2],
+                            sum: keep.then_some(sum),
+                            out,
+                        };
+                        packed.multiply(&b, init, finish);
+                    },
+                    keep,
+                    &|sum, i| {
+                        let h = if given { v(3, i) } else { 2.5 - 0.75 * v(0, i) };
+                        v(0, i) * sum + h * v(1, i) * v(2, i)
+                    },
+                );
+            }
+        }
+        run(
+            &|init, sum, out| packed.multiply(&b, init, Finish::Square { sum, out }),
+            true,
+            &|sum, i| v(5, i) + sum * sum,
+        );
+        run(
+            &|init, sum, out| {
+                let y = &x[0];
+                packed.multiply(&b, init, Finish::Cross { y, sum, out });
+            },
+            true,
+            &|sum, i| 2.0 * v(0, i) * sum,
+        );
     }
 }
 
@@ -126,6 +222,12 @@ proptest! {
     fn products_of_any_shape(rows in 1usize..70, depth in 1usize..70) {
         products::<f64>(rows, depth, 1e-13);
         products::<f32>(rows, depth, 1e-5);
+    }
+
+    #[test]
+    fn finishes_of_any_shape(rows in 1usize..40, depth in 1usize..30) {
+        finishes::<f64>(rows, depth, 1e-13);
+        finishes::<f32>(rows, depth, 3e-5);
     }
 
     #[test]
@@ -191,12 +293,11 @@ fn activations_are_the_exact_ones() {
     ] {
         let z32: Vec<f32> = of(&z);
         for isa in Isa::available() {
-            let (mut a, mut s, mut c) = (
-                vec![0.25f32; z.len()],
-                vec![0.0; z.len()],
-                vec![0.0; z.len()],
-            );
-            activation::evaluate(isa, kind, 0.5, &z32, &mut a, &mut s, &mut c);
+            let plus = vec![0.25f32; z.len()];
+            let [mut a, mut bare, mut s, mut h] = [(); 4].map(|()| vec![7.0f32; z.len()]);
+            let (k, own) = (0.5, Some(&plus[..]));
+            activation::evaluate(isa, kind, k, &z32, None, &mut bare, &mut s, None);
+            activation::evaluate(isa, kind, k, &z32, own, &mut a, &mut s, Some(&mut h));
             for i in 0..z.len() {
                 let [f, f1, f2] = activation::exact(kind, f64::from(z32[i]));
                 let scale = if let Activation::Softplus { beta } = kind {
@@ -207,6 +308,12 @@ fn activations_are_the_exact_ones() {
                 let near = |x: f32, y: f64, size: f64| {
                     (f64::from(x) - y).abs() <= 4.0 * f64::from(f32::EPSILON) * (size + y.abs())
                 };
+                assert!(
+                    near(bare[i], 0.5 * f, 1.0),
+                    "{kind:?} {isa:?} f({}) = {} not {f}",
+                    z32[i],
+                    bare[i]
+                );
                 assert!(
                     near(a[i], 0.25 + 0.5 * f, 1.0),
                     "{kind:?} {isa:?} f({}) = {} not {f}",
@@ -219,12 +326,16 @@ fn activations_are_the_exact_ones() {
                     z32[i],
                     s[i]
                 );
-                assert!(
-                    near(c[i], 0.5 * f2, scale),
-                    "{kind:?} {isa:?} f''({}) = {} not {f2}",
-                    z32[i],
-                    c[i]
-                );
+                // The second derivative, from the bend as it was written and from its line.
+                let line = bend_line::<f32>(kind, 0.5).map(|[p, q]| p + q * s[i]);
+                for h in [Some(h[i]), line].into_iter().flatten() {
+                    assert!(
+                        near(h * s[i], 0.5 * f2, scale),
+                        "{kind:?} {isa:?} f''({}) = {} not {f2}",
+                        z32[i],
+                        h * s[i]
+                    );
+                }
             }
         }
     }
@@ -276,16 +387,6 @@ fn elementwise_steps_are_their_formulas() {
         run(&|o| lanes::mul(isa, &x[0], &x[1], o), &|i| {
             v(0, i) * v(1, i)
         });
-        run(&|o| lanes::add(isa, &x[0], o), &|i| v(0, i) + v(5, i));
-        run(&|o| lanes::mul_add(isa, &x[0], &x[1], &x[2], o), &|i| {
-            v(0, i) * v(1, i) + v(2, i)
-        });
-        run(&|o| lanes::square_add(isa, &x[0], o), &|i| {
-            v(0, i) * v(0, i) + v(5, i)
-        });
-        run(&|o| lanes::cross_add(isa, &x[0], &x[1], o), &|i| {
-            2.0 * v(0, i) * v(1, i) + v(5, i)
-        });
         run(&|o| lanes::cross(isa, &x[0], &x[1], o), &|i| {
             2.0 * v(0, i) * v(1, i)
         });
@@ -293,13 +394,6 @@ fn elementwise_steps_are_their_formulas() {
             &|o| lanes::cross_pair(isa, &x[0], &x[1], &x[2], &x[3], o),
             &|i| 2.0 * (v(0, i) * v(1, i) + v(2, i) * v(3, i)),
         );
-        run(
-            &|o| lanes::adjoint(isa, &x[0], &x[1], &x[2], &x[3], &x[4], o),
-            &|i| v(0, i) * v(1, i) + v(2, i) * v(3, i) * v(4, i),
-        );
-        run(&|o| lanes::outer_fill(isa, &f, &w, o), &|i| {
-            f[i / BLOCK] * w[i % BLOCK]
-        });
         run(&|o| lanes::scale_samples(isa, &x[0], &w, o), &|i| {
             v(0, i) * w[i % BLOCK]
         });
@@ -309,11 +403,16 @@ fn elementwise_steps_are_their_formulas() {
             .map(|s| w[s] + (0..rows).map(|r| f[r] * v(0, r * BLOCK + s)).sum::<f64>())
             .collect();
         close(&out, &expected, 1e-14, "weighted_sum");
-        let mut out = f.clone();
-        lanes::row_sums_add(isa, &x[0], &w, &mut out);
-        let expected: Vec<f64> = (0..rows)
-            .map(|r| f[r] + (0..BLOCK).map(|s| w[s] * v(0, r * BLOCK + s)).sum::<f64>())
-            .collect();
-        close(&out, &expected, 1e-14, "row_sums_add");
+        for both in [false, true] {
+            let mut out = f.clone();
+            lanes::row_sums_add(isa, &x[0], &w, both.then_some(&x[1][..]), &mut out);
+            let b = |i: usize| if both { v(1, i) } else { 0.0 };
+            let sum = |r: usize| -> f64 {
+                let term = |s: usize| w[s] * v(0, r * BLOCK + s) + b(r * BLOCK + s);
+                (0..BLOCK).map(term).sum()
+            };
+            let expected: Vec<f64> = (0..rows).map(|r| f[r] + sum(r)).collect();
+            close(&out, &expected, 1e-14, "row_sums_add");
+        }
     }
 }

@@ -16,6 +16,7 @@
 
 use super::flow::{Columns, Velocity};
 use crate::potential::{BLOCK, Potential, Scalar};
+use charflow_kernels::Aligned;
 
 /// Which end of the characteristic the formula is anchored at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct ImplicitWork<P: Potential<T>, T: Scalar> {
     hw: Vec<T>,
     ubar: [T; BLOCK],
     ubar_end: [T; BLOCK],
-    seed: Vec<T>,
+    seed: Aligned<T>,
     columns: Columns,
 }
 
@@ -64,7 +65,7 @@ impl<P: Potential<T>, T: Scalar> ImplicitWork<P, T> {
             hw: block(),
             ubar: [T::ZERO; BLOCK],
             ubar_end: [T::ZERO; BLOCK],
-            seed: block(),
+            seed: Aligned::zeros((d + 1) * BLOCK),
             columns: Columns::new(d),
         }
     }

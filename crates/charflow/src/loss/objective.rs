@@ -16,7 +16,7 @@ use crate::characteristic::{implicit, pde};
 use crate::cost::Cost;
 use crate::potential::{BLOCK, Isa, Potential, Scalar};
 use charflow_kernels::distance::{Cloud, Scratch, rows};
-use charflow_kernels::{blocks, parallel};
+use charflow_kernels::{Aligned, blocks, parallel};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -100,10 +100,10 @@ struct Shard<P: Potential<T>, T: Scalar> {
     work: P::Workspace,
     implicit: Option<implicit::ImplicitWork<P, T>>,
     pde: Option<pde::PdeWork<P, T>>,
-    into: Vec<T>,
+    into: Aligned<T>,
     moved: Vec<Moved<P, T>>,
     columns: Columns,
-    seed: Vec<T>,
+    seed: Aligned<T>,
     sums: Values,
 }
 
@@ -146,10 +146,10 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                     work: potential.workspace(),
                     implicit: implicit.then(|| implicit::ImplicitWork::new(potential)),
                     pde: (weights.pde != 0.0).then(|| pde::PdeWork::new(potential)),
-                    into: vec![T::ZERO; potential.accumulator_len()],
+                    into: Aligned::zeros(potential.accumulator_len()),
                     moved: Vec::new(),
                     columns: Columns::new(d),
-                    seed: vec![T::ZERO; (d + 1) * BLOCK],
+                    seed: Aligned::zeros((d + 1) * BLOCK),
                     sums: Values::default(),
                 })
                 .collect(),
@@ -334,10 +334,10 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
         let isa = Isa::current();
         let (moved_clouds, given_clouds) = (&self.moved_clouds, &self.given_clouds);
         let lambda = T::of(self.weights.energy);
-        self.pairs.par_iter_mut().with_max_len(1).for_each(|pair| {
+        let pairs = self.pairs.par_iter_mut().with_max_len(1);
+        pairs.for_each_init(Scratch::default, |scratch, pair| {
             let moved = &moved_clouds[pair.side][pair.group];
             let given = &given_clouds[pair.side][pair.group];
-            let mut scratch = Scratch::default();
             let mut cross = [0.0; BLOCK];
             let mut own = [0.0; BLOCK];
             let factor = self_factor(moved);
@@ -348,7 +348,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                 given,
                 &mut cross,
                 want.then_some(&mut pair.gradient[..]),
-                &mut scratch,
+                scratch,
             );
             rows(
                 isa,
@@ -357,7 +357,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                 moved,
                 &mut own,
                 want.then_some(&mut pair.other[..]),
-                &mut scratch,
+                scratch,
             );
             let first = pair.block * BLOCK;
             let weights = &moved.weights()[first..(first + BLOCK).min(moved.len())];

@@ -22,18 +22,21 @@
 //! The adjoints of `adot_l`, `zdot_l` are `g_l`, `D_l`, already there. Those of the primal, with `c_l = k_l act''(z_l)`:
 //!
 //! ```text
-//! G_L = ubar F        Z_l = s_l G_l + c_l zdot_l g_l        G_{l-1} = C_l' Z_l + [G_l]
+//! G_L = ubar F        Z_l = s_l G_l + c_l zdot_l g_l = s_l G_l + h_l zdot_l D_l        G_{l-1} = C_l' Z_l + [G_l]
 //! dC_l = a_{l-1} Z_l' + adot_{l-1} D_l'        dW_l = X Z_l' + Xdot D_l'        db_l = Z_l
 //! dQ_l = X (2 y_l Z_l + 2 ydot_l D_l)' + Xdot (2 y_l D_l)'        dF = ubar a_L + adot_L        dc = ubar
 //! ```
+//!
+//! with the bend `h_l = c_l / s_l = act'' / act'`, a straight line in `s_l` for a softplus. So a tape holds `a, s, D`, and everything between two products is
+//! the finish of the first one ([`Finish`]); `g` and `G` themselves are kept only below a residual layer. `F` is a product of depth 1.
 //!
 //! In units of one evaluation's multiply-adds: forward 1, reverse 1, tangent 1, adjoint 1, the two outer products 2. With `ubar` alone,
 //! `Z_l = ubar D_l`, and one outer product is all.
 
 use super::{Place, Places, Potential, Scalar, Shape};
-use charflow_kernels::activation::evaluate;
-use charflow_kernels::product::{Init, OuterTerm, Packed, outer_add, transpose};
-use charflow_kernels::{BLOCK, Isa, lanes, padded};
+use charflow_kernels::activation::{Bend, bend_line, evaluate};
+use charflow_kernels::product::{Finish, Init, OuterTerm, Packed, outer_add, transpose};
+use charflow_kernels::{Aligned, BLOCK, Isa, lanes, padded};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -72,42 +75,47 @@ pub struct Network<T> {
     c: Vec<Option<Weights<T>>>,
     w: Vec<Option<Weights<T>>>,
     q: Vec<Option<Weights<T>>>,
+    /// The output weights as a matrix `[h_L, 1]`.
+    f: Packed<T>,
     theta: Vec<T>,
     widest: usize,
 }
 
 struct LayerTape<T> {
-    y: Vec<T>,
-    a: Vec<T>,
-    s: Vec<T>,
-    c: Vec<T>,
-    g: Vec<T>,
+    y: Aligned<T>,
+    a: Aligned<T>,
+    s: Aligned<T>,
+    /// `h`, if it is no line in `s`.
+    bend: Aligned<T>,
+    /// `g`, if the layer is residual.
+    g: Aligned<T>,
+    delta: Aligned<T>,
 }
 
-/// What the evaluation of one block leaves behind: for each layer `y, a, s, c, g`, each `[h_l, 48]`, and the points.
+/// What the evaluation of one block leaves behind: for each layer `y, a, s, h, g, D` as far as needed, each `[h_l, 48]`, and the points.
 pub struct Tape<T> {
-    x: Vec<T>,
+    x: Aligned<T>,
     layers: Vec<LayerTape<T>>,
 }
 
 struct LayerWork<T> {
-    ydot: Vec<T>,
-    zdot: Vec<T>,
-    adot: Vec<T>,
+    ydot: Aligned<T>,
+    zdot: Aligned<T>,
+    adot: Aligned<T>,
+    /// `Z`.
+    adjoint: Aligned<T>,
+    /// `G`, if the layer is residual.
+    ahead: Aligned<T>,
 }
 
 /// Memory of one worker.
 pub struct Workspace<T> {
-    z: Vec<T>,
-    delta: Vec<T>,
-    twice: Vec<T>,
-    adjoint: Vec<T>,
-    ahead: Vec<T>,
-    behind: Vec<T>,
-    delta_flipped: Vec<T>,
-    adjoint_flipped: Vec<T>,
+    z: Aligned<T>,
+    twice: Aligned<T>,
+    delta_flipped: Aligned<T>,
+    adjoint_flipped: Aligned<T>,
     layers: Vec<LayerWork<T>>,
-    ones: Vec<T>,
+    ones: Aligned<T>,
 }
 
 impl<T: Scalar> Network<T> {
@@ -126,6 +134,7 @@ impl<T: Scalar> Network<T> {
             c: make(&places.c),
             w: make(&places.w),
             q: make(&places.q),
+            f: Packed::new(isa, shape.layers.last().map_or(0, |l| l.width), 1),
             theta: vec![T::ZERO; places.total],
             padded: shape.places(padded),
             places,
@@ -245,10 +254,11 @@ impl<T: Scalar> Potential<T> for Network<T> {
         {
             weights.pack(&self.theta);
         }
+        self.f.pack(&self.theta[self.places.f..], 1, 1);
     }
 
     fn tape(&self) -> Tape<T> {
-        let block = |h: usize| vec![T::ZERO; h * BLOCK];
+        let block = |h: usize| Aligned::zeros(h * BLOCK);
         Tape {
             x: block(self.shape.dim + 1),
             layers: self
@@ -259,23 +269,24 @@ impl<T: Scalar> Potential<T> for Network<T> {
                     y: block(if l.quadratic { l.width } else { 0 }),
                     a: block(l.width),
                     s: block(l.width),
-                    c: block(l.width),
-                    g: block(l.width),
+                    bend: block(if bend_line::<T>(l.activation, l.scale).is_none() {
+                        l.width
+                    } else {
+                        0
+                    }),
+                    g: block(if l.residual { l.width } else { 0 }),
+                    delta: block(l.width),
                 })
                 .collect(),
         }
     }
 
     fn workspace(&self) -> Workspace<T> {
-        let block = |h: usize| vec![T::ZERO; h * BLOCK];
+        let block = |h: usize| Aligned::zeros(h * BLOCK);
         let h = self.widest;
         Workspace {
             z: block(h),
-            delta: block(h),
             twice: block(h),
-            adjoint: block(h),
-            ahead: block(h),
-            behind: block(h),
             delta_flipped: block(padded(h)),
             adjoint_flipped: block(padded(h)),
             layers: self
@@ -286,9 +297,15 @@ impl<T: Scalar> Potential<T> for Network<T> {
                     ydot: block(if l.quadratic { l.width } else { 0 }),
                     zdot: block(l.width),
                     adot: block(l.width),
+                    adjoint: block(l.width),
+                    ahead: block(if l.residual { l.width } else { 0 }),
                 })
                 .collect(),
-            ones: vec![T::ONE; BLOCK],
+            ones: {
+                let mut ones = block(1);
+                ones.fill(T::ONE);
+                ones
+            },
         }
     }
 
@@ -302,30 +319,27 @@ impl<T: Scalar> Potential<T> for Network<T> {
             let now = &mut rest[0];
             let bias = &self.theta[self.places.b[l]..self.places.b[l] + layer.width];
             let mut init = Init::Bias(bias);
-            if let Some(c) = &self.c[l] {
-                c.forward.multiply(&before[l - 1].a, init, z);
+            if let Some(w) = &self.w[l] {
+                w.forward.multiply(&tape.x, init, Finish::Store(z));
                 init = Init::Add;
             }
-            if let Some(w) = &self.w[l] {
-                w.forward.multiply(&tape.x, init, z);
-            }
             if let Some(q) = &self.q[l] {
-                q.forward.multiply(&tape.x, Init::Zero, &mut now.y);
-                lanes::square_add(isa, &now.y, z);
+                let sum = &mut now.y;
+                q.forward
+                    .multiply(&tape.x, Init::Zero, Finish::Square { sum, out: z });
             }
-            if layer.residual {
-                now.a.copy_from_slice(&before[l - 1].a);
-            } else {
-                now.a.fill(T::ZERO);
+            if let Some(c) = &self.c[l] {
+                c.forward.multiply(&before[l - 1].a, init, Finish::Store(z));
             }
             evaluate(
                 isa,
                 layer.activation,
                 T::of(layer.scale),
                 z,
+                layer.residual.then(|| &before[l - 1].a[..]),
                 &mut now.a,
                 &mut now.s,
-                &mut now.c,
+                wanted(&mut now.bend),
             );
         }
         if let (Some(last), Some(layer)) = (tape.layers.last(), self.shape.layers.last()) {
@@ -339,31 +353,32 @@ impl<T: Scalar> Potential<T> for Network<T> {
         let isa = self.isa;
         let mut init = Init::Zero;
         for (l, layer) in self.shape.layers.iter().enumerate().rev() {
-            let n = layer.width * BLOCK;
             let (before, rest) = tape.layers.split_at_mut(l);
             let now = &mut rest[0];
             if l + 1 == self.shape.layers.len() {
-                let f = &self.theta[self.places.f..self.places.f + layer.width];
-                lanes::outer_fill(isa, f, &work.ones, &mut now.g);
+                let (s, sum, out) = (&now.s, wanted(&mut now.g), &mut now.delta);
+                self.f
+                    .multiply(&work.ones, Init::Zero, Finish::Scale { s, sum, out });
             }
-            let delta = &mut work.delta[..n];
-            lanes::mul(isa, &now.s, &now.g, delta);
             if let Some(w) = &self.w[l] {
-                w.reverse.multiply(delta, init, gradient);
+                w.reverse
+                    .multiply(&now.delta, init, Finish::Store(gradient));
                 init = Init::Add;
             }
             if let Some(q) = &self.q[l] {
-                let twice = &mut work.twice[..n];
-                lanes::cross(isa, &now.y, delta, twice);
-                q.reverse.multiply(twice, init, gradient);
+                let twice = &mut work.twice[..layer.width * BLOCK];
+                lanes::cross(isa, &now.y, &now.delta, twice);
+                q.reverse.multiply(twice, init, Finish::Store(gradient));
                 init = Init::Add;
             }
             if let Some(c) = &self.c[l] {
-                let g = &mut before[l - 1].g;
-                c.reverse.multiply(delta, Init::Zero, g);
-                if layer.residual {
-                    lanes::add(isa, &now.g, g);
-                }
+                let below = &mut before[l - 1];
+                let (s, sum, out) = (&below.s, wanted(&mut below.g), &mut below.delta);
+                c.reverse.multiply(
+                    &now.delta,
+                    residual(layer.residual, &now.g),
+                    Finish::Scale { s, sum, out },
+                );
             }
         }
     }
@@ -384,6 +399,29 @@ impl<T: Scalar> Potential<T> for Network<T> {
 }
 
 impl<T: Scalar> Network<T> {
+    /// `into += sum of the terms` at the place of a matrix, if the layer has it.
+    fn outer(
+        &self,
+        place: Option<Place>,
+        width: usize,
+        terms: &[OuterTerm<'_, T>],
+        into: &mut [T],
+    ) {
+        if let Some(p) = place {
+            let wide = padded(width);
+            let matrix = &mut into[p.offset..p.offset + p.rows * wide];
+            outer_add(self.isa, p.rows, wide, terms, matrix);
+        }
+    }
+
+    /// `db_l = Z_l`, summed over the samples: an outer product with a row of ones, `z` being `Z_l` transposed.
+    fn outer_bias(&self, l: usize, ones: &[T], z: &[T], into: &mut [T]) {
+        let (offset, rows) = (self.padded.b[l], 1);
+        let terms = [OuterTerm { x: ones, z }];
+        let width = self.shape.layers[l].width;
+        self.outer(Some(Place { offset, rows }), width, &terms, into);
+    }
+
     /// `ubar` alone: `Z_l = ubar D_l`.
     fn accumulate_value(
         &self,
@@ -394,72 +432,38 @@ impl<T: Scalar> Network<T> {
     ) {
         let isa = self.isa;
         for (l, layer) in self.shape.layers.iter().enumerate() {
-            let n = layer.width * BLOCK;
-            let wide = padded(layer.width);
             let now = &tape.layers[l];
-            let (delta, adjoint) = (&mut work.delta[..n], &mut work.adjoint[..n]);
-            lanes::mul(isa, &now.s, &now.g, delta);
-            lanes::scale_samples(isa, delta, ubar, adjoint);
+            let adjoint = &mut work.layers[l].adjoint;
+            lanes::scale_samples(isa, &now.delta, ubar, adjoint);
             transpose(isa, layer.width, adjoint, &mut work.adjoint_flipped);
             let z = &work.adjoint_flipped[..];
-            if let Some(p) = self.padded.c[l] {
+            if l > 0 {
                 let x = &tape.layers[l - 1].a;
-                outer_add(
-                    isa,
-                    p.rows,
-                    wide,
-                    &[OuterTerm { x, z }],
-                    &mut into[p.offset..p.offset + p.rows * wide],
-                );
+                self.outer(self.padded.c[l], layer.width, &[OuterTerm { x, z }], into);
             }
-            if let Some(p) = self.padded.w[l] {
-                let x = &tape.x;
-                outer_add(
-                    isa,
-                    p.rows,
-                    wide,
-                    &[OuterTerm { x, z }],
-                    &mut into[p.offset..p.offset + p.rows * wide],
-                );
-            }
-            let b = self.padded.b[l];
-            lanes::row_sums_add(isa, adjoint, &work.ones, &mut into[b..b + layer.width]);
-            if let Some(p) = self.padded.q[l] {
-                let twice = &mut work.twice[..n];
+            let x = &tape.x;
+            self.outer(self.padded.w[l], layer.width, &[OuterTerm { x, z }], into);
+            self.outer_bias(l, &work.ones, z, into);
+            if layer.quadratic {
+                let twice = &mut work.twice[..layer.width * BLOCK];
                 lanes::cross(isa, &now.y, adjoint, twice);
                 transpose(isa, layer.width, twice, &mut work.delta_flipped);
                 let (x, z) = (&tape.x, &work.delta_flipped[..]);
-                outer_add(
-                    isa,
-                    p.rows,
-                    wide,
-                    &[OuterTerm { x, z }],
-                    &mut into[p.offset..p.offset + p.rows * wide],
-                );
+                self.outer(self.padded.q[l], layer.width, &[OuterTerm { x, z }], into);
             }
             // Columns beyond a layer's width must stay zero for the next, wider or narrower, layer.
             clear_padding(layer.width, &mut work.adjoint_flipped);
             clear_padding(layer.width, &mut work.delta_flipped);
         }
-        self.accumulate_output(tape, work, ubar, None, into);
+        self.accumulate_output(tape, ubar, None, into);
     }
 
-    fn accumulate_output(
-        &self,
-        tape: &Tape<T>,
-        work: &Workspace<T>,
-        ubar: &[T],
-        adot: Option<&[T]>,
-        into: &mut [T],
-    ) {
+    fn accumulate_output(&self, tape: &Tape<T>, ubar: &[T], adot: Option<&[T]>, into: &mut [T]) {
         let (Some(last), Some(layer)) = (tape.layers.last(), self.shape.layers.last()) else {
             return;
         };
-        let f = self.padded.f;
-        lanes::row_sums_add(self.isa, &last.a, ubar, &mut into[f..f + layer.width]);
-        if let Some(adot) = adot {
-            lanes::row_sums_add(self.isa, adot, &work.ones, &mut into[f..f + layer.width]);
-        }
+        let f = &mut into[self.padded.f..self.padded.f + layer.width];
+        lanes::row_sums_add(self.isa, &last.a, ubar, adot, f);
         let mut sum = T::ZERO;
         for &x in &ubar[..BLOCK] {
             sum += x;
@@ -476,116 +480,137 @@ impl<T: Scalar> Network<T> {
         into: &mut [T],
     ) {
         let isa = self.isa;
+        let last = self.shape.layers.len() - 1;
         let seed = &seed[..(self.shape.dim + 1) * BLOCK];
-        // The tangent along the seed.
+        // The tangent along the seed: the last product of a layer, `C` or else `W`, makes `adot` of the sum.
         for (l, layer) in self.shape.layers.iter().enumerate() {
             let now = &tape.layers[l];
             let (before, rest) = work.layers.split_at_mut(l);
-            let LayerWork { ydot, zdot, adot } = &mut rest[0];
+            let LayerWork {
+                ydot, zdot, adot, ..
+            } = &mut rest[0];
             let mut init = Init::Zero;
-            if let Some(c) = &self.c[l] {
-                c.forward.multiply(&before[l - 1].adot, init, zdot);
+            if let Some(q) = &self.q[l] {
+                let (y, sum, out) = (&now.y, ydot, &mut *zdot);
+                q.forward
+                    .multiply(seed, Init::Zero, Finish::Cross { y, sum, out });
                 init = Init::Add;
             }
-            if let Some(w) = &self.w[l] {
-                w.forward.multiply(seed, init, zdot);
+            if let (Some(w), Some(_)) = (&self.w[l], &self.c[l]) {
+                w.forward.multiply(seed, init, Finish::Store(zdot));
+                init = Init::Add;
             }
-            if let Some(q) = &self.q[l] {
-                q.forward.multiply(seed, Init::Zero, ydot);
-                lanes::cross_add(isa, &now.y, ydot, zdot);
-            }
-            if layer.residual {
-                lanes::mul_add(isa, &now.s, zdot, &before[l - 1].adot, adot);
-            } else {
-                lanes::mul(isa, &now.s, zdot, adot);
+            let s = &now.s;
+            let (sum, out) = (Some(&mut zdot[..]), &mut adot[..]);
+            if let Some(c) = &self.c[l] {
+                let below = &before[l - 1].adot;
+                let finish = if layer.residual {
+                    let plus = below;
+                    Finish::ScaleAdd { s, plus, sum, out }
+                } else {
+                    Finish::Scale { s, sum, out }
+                };
+                c.forward.multiply(below, init, finish);
+            } else if let Some(w) = &self.w[l] {
+                w.forward
+                    .multiply(seed, init, Finish::Scale { s, sum, out });
             }
         }
         // The adjoints of the primal, last layer first, and the outer products.
+        self.adjoint(tape, work, last, &self.f, ubar);
         for (l, layer) in self.shape.layers.iter().enumerate().rev() {
             let n = layer.width * BLOCK;
-            let wide = padded(layer.width);
             let now = &tape.layers[l];
-            let ahead = &mut work.ahead[..n];
-            if l + 1 == self.shape.layers.len() {
-                let f = &self.theta[self.places.f..self.places.f + layer.width];
-                lanes::outer_fill(isa, f, ubar, ahead);
-            }
-            let (delta, adjoint) = (&mut work.delta[..n], &mut work.adjoint[..n]);
             let dots = &work.layers[l];
-            lanes::mul(isa, &now.s, &now.g, delta);
-            lanes::adjoint(isa, &now.s, ahead, &now.c, &dots.zdot, &now.g, adjoint);
+            let (delta, adjoint) = (&now.delta, &dots.adjoint);
             transpose(isa, layer.width, delta, &mut work.delta_flipped);
             transpose(isa, layer.width, adjoint, &mut work.adjoint_flipped);
-            let terms = |x, xdot| {
-                [
-                    OuterTerm {
-                        x,
-                        z: &work.adjoint_flipped[..],
-                    },
-                    OuterTerm {
-                        x: xdot,
-                        z: &work.delta_flipped[..],
-                    },
-                ]
-            };
-            if let Some(p) = self.padded.c[l] {
-                let terms = terms(&tape.layers[l - 1].a, &work.layers[l - 1].adot);
-                outer_add(
-                    isa,
-                    p.rows,
-                    wide,
-                    &terms,
-                    &mut into[p.offset..p.offset + p.rows * wide],
-                );
+            if l > 0 {
+                let pair = [&tape.layers[l - 1].a[..], &work.layers[l - 1].adot];
+                let terms = work.terms(pair);
+                self.outer(self.padded.c[l], layer.width, &terms, into);
             }
-            if let Some(p) = self.padded.w[l] {
-                outer_add(
-                    isa,
-                    p.rows,
-                    wide,
-                    &terms(&tape.x, seed),
-                    &mut into[p.offset..p.offset + p.rows * wide],
-                );
-            }
-            let b = self.padded.b[l];
-            lanes::row_sums_add(isa, adjoint, &work.ones, &mut into[b..b + layer.width]);
-            if let Some(p) = self.padded.q[l] {
+            let terms = work.terms([&tape.x, seed]);
+            self.outer(self.padded.w[l], layer.width, &terms, into);
+            self.outer_bias(l, &work.ones, &work.adjoint_flipped, into);
+            if layer.quadratic {
                 let twice = &mut work.twice[..n];
                 lanes::cross_pair(isa, &now.y, adjoint, &dots.ydot, delta, twice);
                 transpose(isa, layer.width, twice, &mut work.adjoint_flipped);
                 lanes::cross(isa, &now.y, delta, twice);
                 transpose(isa, layer.width, twice, &mut work.delta_flipped);
-                let terms = [
-                    OuterTerm {
-                        x: &tape.x,
-                        z: &work.adjoint_flipped[..],
-                    },
-                    OuterTerm {
-                        x: seed,
-                        z: &work.delta_flipped[..],
-                    },
-                ];
-                outer_add(
-                    isa,
-                    p.rows,
-                    wide,
-                    &terms,
-                    &mut into[p.offset..p.offset + p.rows * wide],
-                );
+                let terms = work.terms([&tape.x, seed]);
+                self.outer(self.padded.q[l], layer.width, &terms, into);
             }
             clear_padding(layer.width, &mut work.adjoint_flipped);
             clear_padding(layer.width, &mut work.delta_flipped);
             if let Some(c) = &self.c[l] {
-                let behind = &mut work.behind[..c.place.rows * BLOCK];
-                c.reverse.multiply(adjoint, Init::Zero, behind);
-                if layer.residual {
-                    lanes::add(isa, &work.ahead[..n], behind);
-                }
-                std::mem::swap(&mut work.ahead, &mut work.behind);
+                self.adjoint(tape, work, l - 1, &c.reverse, &[]);
             }
         }
-        let last = self.shape.layers.len() - 1;
-        self.accumulate_output(tape, work, ubar, Some(&work.layers[last].adot), into);
+        self.accumulate_output(tape, ubar, Some(&work.layers[last].adot), into);
+    }
+
+    /// `G_l` as a product of `matrix`, and from it `Z_l`, in one go: of `F` with `ubar` for the last layer, else of `C_{l+1}'` with `Z_{l+1}`.
+    fn adjoint(
+        &self,
+        tape: &Tape<T>,
+        work: &mut Workspace<T>,
+        l: usize,
+        matrix: &Packed<T>,
+        ubar: &[T],
+    ) {
+        let now = &tape.layers[l];
+        let layer = &self.shape.layers[l];
+        let (low, high) = work.layers.split_at_mut(l + 1);
+        let LayerWork {
+            zdot,
+            adjoint,
+            ahead,
+            ..
+        } = &mut low[l];
+        let (from, init) = match high.first() {
+            Some(above) => (
+                &above.adjoint[..],
+                residual(self.shape.layers[l + 1].residual, &above.ahead),
+            ),
+            None => (ubar, Init::Zero),
+        };
+        let bend = bend_line(layer.activation, layer.scale);
+        matrix.multiply(
+            from,
+            init,
+            Finish::Adjoint {
+                s: &now.s,
+                bend: bend.map_or(Bend::Given(&now.bend), Bend::Line),
+                zdot,
+                delta: &now.delta,
+                sum: wanted(ahead),
+                out: adjoint,
+            },
+        );
+    }
+}
+
+impl<T> Workspace<T> {
+    /// `x Z' + xdot D'`, with what the flipped blocks hold.
+    fn terms<'a>(&'a self, [x, xdot]: [&'a [T]; 2]) -> [OuterTerm<'a, T>; 2] {
+        let (adjoint, delta) = (&self.adjoint_flipped[..], &self.delta_flipped[..]);
+        [OuterTerm { x, z: adjoint }, OuterTerm { x: xdot, z: delta }]
+    }
+}
+
+/// A place that is kept only if it was given memory.
+fn wanted<T>(place: &mut [T]) -> Option<&mut [T]> {
+    (!place.is_empty()).then_some(place)
+}
+
+/// A sum that starts from the layer above, if that layer is residual.
+fn residual<T>(residual: bool, above: &[T]) -> Init<'_, T> {
+    if residual {
+        Init::Block(above)
+    } else {
+        Init::Zero
     }
 }
 
