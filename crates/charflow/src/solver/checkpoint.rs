@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of the checkpoint format this crate writes.
-pub const CHECKPOINT_VERSION: u32 = 1;
+pub const CHECKPOINT_VERSION: u32 = 2;
 
 /// Parameters and what the optimiser remembers of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub(crate) struct Weights {
     pub m: Vec<f32>,
     pub v: Vec<f32>,
     pub ema: Vec<f32>,
+    /// What SOAP remembers besides (see [`super::optimiser`]); empty for Adam.
+    pub memory: Vec<f32>,
 }
 
 /// The full state of a solve between two steps.
@@ -92,6 +94,7 @@ impl Checkpoint {
             tensors.push(f32s(&format!("{name}.m"), &w.m));
             tensors.push(f32s(&format!("{name}.v"), &w.v));
             tensors.push(f32s(&format!("{name}.ema"), &w.ema));
+            tensors.push(f32s(&format!("{name}.memory"), &w.memory));
         }
         tensors.push(f64s("scaling.shift", &self.scaling.shift));
         tensors.push(f64s(
@@ -149,6 +152,7 @@ impl Checkpoint {
                 .map_err(|_| format!("the tensor \"{name}\" is missing"))
         };
         let parameters = length("now.theta")?;
+        let memory = length("now.memory")?;
         let dim = length("scaling.shift")?;
         let rows = length("history")?;
         if rows.len() != 2 || rows[1] != COLUMNS {
@@ -165,6 +169,7 @@ impl Checkpoint {
                 m: part("m")?,
                 v: part("v")?,
                 ema: part("ema")?,
+                memory: read_f32(&file, &format!("{name}.memory"), &memory)?,
             })
         };
         let numbers = read_f64(&file, "numbers", &[4])?;
@@ -235,6 +240,7 @@ mod tests {
             m: vec![0.1; 3],
             v: vec![0.2; 3],
             ema: vec![0.3; 3],
+            memory: vec![0.4; 5],
         };
         Checkpoint {
             config: Config::default(),
@@ -292,7 +298,7 @@ mod tests {
                 "{text}"
             );
         }
-        let newer = String::from_utf8_lossy(&bytes).replace("\\\"format\\\":1", "\\\"format\\\":9");
+        let newer = String::from_utf8_lossy(&bytes).replace("\\\"format\\\":2", "\\\"format\\\":9");
         assert!(Checkpoint::from_bytes(newer.as_bytes()).is_err());
     }
 }

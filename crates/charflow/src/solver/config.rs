@@ -87,10 +87,14 @@ pub struct CollocationConfig {
     pub characteristics: f64,
 }
 
-/// Adam with warm-up, cosine decay, clipping, and averaged weights.
+/// Adam or SOAP, with warm-up, cosine decay, clipping, and averaged weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimiserConfig {
+    /// `adam`, or `soap`: Adam in the eigenbasis of each weight matrix's gradients.
+    pub kind: String,
+    /// SOAP: steps between two renewals of the bases.
+    pub refresh: u64,
     /// Largest learning rate.
     pub rate: f64,
     /// Share of the steps over which the rate grows from zero.
@@ -196,6 +200,8 @@ impl Default for CollocationConfig {
 impl Default for OptimiserConfig {
     fn default() -> Self {
         OptimiserConfig {
+            kind: "adam".into(),
+            refresh: 10,
             rate: 2e-3,
             warm_up: 0.02,
             final_rate: 0.01,
@@ -437,6 +443,18 @@ impl Config {
             self.collocation.characteristics,
         )?;
         let o = &self.optimiser;
+        if !["adam", "soap"].contains(&o.kind.as_str()) {
+            return Err(Error::config(
+                "optimiser.kind",
+                format!("expected `adam` or `soap`, found \"{}\"", o.kind),
+            ));
+        }
+        if o.refresh == 0 {
+            return Err(Error::config(
+                "optimiser.refresh",
+                "expected at least 1, found 0",
+            ));
+        }
         number("optimiser.rate", o.rate, o.rate > 0.0, "a number above 0")?;
         share("optimiser.warm_up", o.warm_up)?;
         share("optimiser.final_rate", o.final_rate)?;
@@ -528,9 +546,10 @@ fn gaussian(config: &mut Config, d: usize) {
         collocation: 1000,
     };
     config.collocation.characteristics = 1.0;
-    config.optimiser.rate = 3e-3;
+    config.optimiser.kind = "soap".into();
+    config.optimiser.rate = 4e-3;
     config.optimiser.beta2 = 0.999;
-    config.steps = 20_000;
+    config.steps = 10_000;
 }
 
 /// Settings from the data's shape alone.
@@ -556,6 +575,8 @@ fn auto(config: &mut Config, n: usize, m: usize, d: usize) {
         config.loss.hj = 2.0;
         config.loss.hj_terminal = 2.0;
     }
+    config.optimiser.kind = "soap".into();
+    config.optimiser.rate = if high { 3e-3 } else { 5e-3 };
     config.collocation.characteristics = if high { 1.0 } else { 0.5 };
     let batch = points.clamp(64, if high { 1500 } else { 1000 });
     config.batch = BatchConfig {

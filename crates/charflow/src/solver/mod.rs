@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: the settings.
 //! - [`train`]: the loop.
+//! - `optimiser`: Adam and SOAP.
 //! - [`observer`]: how progress goes out and a wish to stop comes in.
 //! - [`checkpoint`]: the state of a solve as a file; a resumed solve ends bit-identical to one never stopped.
 //! - [`report`]: outcome, history, and what was chosen and why.
@@ -9,6 +10,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod observer;
+mod optimiser;
 pub mod report;
 pub mod train;
 

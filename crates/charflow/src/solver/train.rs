@@ -3,6 +3,7 @@
 use super::checkpoint::{Checkpoint, Weights};
 use super::config::Config;
 use super::observer::{Observer, Progress};
+use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
 use crate::cost::Cost;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::potential::{Isa, Network, Potential, Shape};
 use crate::problem::{Pairing, Problem, Split};
 use crate::samples::{Samples, Scaling};
 use charflow_kernels::distance::Cloud;
-use charflow_kernels::lanes::{AdamStep, adam};
+use charflow_kernels::lanes::AdamStep;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
@@ -251,6 +252,7 @@ struct Training<'a> {
     cost: &'a dyn Cost,
     network: Network<f32>,
     objective: Objective<Network<f32>, f32>,
+    optimiser: Optimiser,
     judge: Option<Judge>,
     drawers: [Drawer; 2],
     /// Corners of the samples' bounding box, `[d]` each.
@@ -296,6 +298,7 @@ impl<'a> Training<'a> {
             pde: config.loss.pde,
             energy: config.loss.energy,
         };
+        let optimiser = Optimiser::new(&config.optimiser, &shape);
         let state = match from {
             Some(checkpoint) => {
                 if checkpoint.now.theta.len() != network.parameters() {
@@ -306,6 +309,12 @@ impl<'a> Training<'a> {
                             checkpoint.now.theta.len(),
                             network.parameters()
                         ),
+                    ));
+                }
+                if checkpoint.now.memory.len() != optimiser.memory().len() {
+                    return Err(Error::config(
+                        "optimiser.kind",
+                        "the checkpoint was made with another optimiser",
                     ));
                 }
                 checkpoint
@@ -321,6 +330,7 @@ impl<'a> Training<'a> {
                     m: zero.clone(),
                     v: zero,
                     ema: theta.clone(),
+                    memory: optimiser.memory(),
                     theta,
                 };
                 Checkpoint {
@@ -353,6 +363,7 @@ impl<'a> Training<'a> {
         let judge = Judge::new(problem, &splits, &network, weights);
         Ok(Training {
             objective: Objective::new(&network, weights),
+            optimiser,
             gradient: vec![0.0; network.parameters()],
             batch: Batch::default(),
             started: Instant::now(),
@@ -489,7 +500,8 @@ impl<'a> Training<'a> {
         };
         // The average of few steps must not remember the random start.
         let ema = o.ema.min(step as f64 / (step as f64 + 9.0));
-        adam(
+        self.optimiser.step(
+            step,
             AdamStep {
                 beta1: o.beta1 as f32,
                 beta2: o.beta2 as f32,
@@ -500,10 +512,7 @@ impl<'a> Training<'a> {
                 ema_decay: if o.ema == 0.0 { 0.0 } else { ema as f32 },
             },
             &self.gradient,
-            &mut w.theta,
-            &mut w.m,
-            &mut w.v,
-            &mut w.ema,
+            w,
         );
         w.step = step;
     }
