@@ -1,7 +1,7 @@
 //! Files of points in: which columns, and which column of one file goes with which of the other.
 
 use crate::failure::{Failure, Result};
-use crate::terminal::note;
+use crate::terminal::{note, quoted};
 use charflow::Samples;
 use charflow_io::{IoError, Kind, ReadOptions, Reader, Table, columns_spec, read};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,32 @@ impl ColumnArgs {
             labels: self.labels.clone(),
             weights: self.weights.clone(),
             array: self.array.clone(),
+            rows: None,
         }
+    }
+}
+
+/// Which rows of the two files take part: options that fit and evaluate share.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct RowArgs {
+    /// Only these rows of SOURCE: day=2, or stage=early,late. The column is then no coordinate
+    #[arg(long, value_name = "COLUMN=VALUES")]
+    pub source_rows: Option<String>,
+    /// Only these rows of TARGET, which may be the same file
+    #[arg(long, value_name = "COLUMN=VALUES")]
+    pub target_rows: Option<String>,
+}
+
+impl RowArgs {
+    /// As the words of a command line, with a blank before each.
+    pub fn words(&self) -> String {
+        [
+            ("--source-rows", &self.source_rows),
+            ("--target-rows", &self.target_rows),
+        ]
+        .into_iter()
+        .filter_map(|(option, rows)| Some(format!(" {option} {}", quoted(rows.as_ref()?))))
+        .collect()
     }
 }
 
@@ -48,6 +73,12 @@ pub struct FileRecord {
     pub bytes: u64,
     /// Points.
     pub rows: usize,
+    /// Which rows of the file they are: `--source-rows` or `--target-rows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+    /// Rows in the file, where some were chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_in_file: Option<usize>,
     /// Names of the coordinates, in the order fitted; none where the file has no names.
     pub columns: Vec<String>,
     /// A hash of names, points, labels and weights as read: [`fingerprint`].
@@ -60,6 +91,10 @@ pub struct Brief<'a> {
     path: &'a Path,
     bytes: u64,
     rows: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chosen: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_in_file: Option<usize>,
     columns: &'a [String],
     fingerprint: &'a str,
 }
@@ -71,17 +106,42 @@ impl FileRecord {
             path: &self.path,
             bytes: self.bytes,
             rows: self.rows,
+            chosen: self.chosen.as_deref(),
+            rows_in_file: self.rows_in_file,
             columns: &self.columns,
             fingerprint: &self.fingerprint,
         }
     }
 
-    fn of(table: &Table) -> Self {
+    /// The file, and the choice of rows if there is one: `cells.csv (day=2)`.
+    pub fn name(&self) -> String {
+        named(&self.path, self.chosen.as_deref())
+    }
+
+    /// As [`FileRecord::name`] without folders and extension, for the title of a picture.
+    pub fn title(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or(self.path.as_os_str());
+        named(Path::new(stem), self.chosen.as_deref())
+    }
+
+    /// What was chosen of how much, for a report: `1429 of the 10998 rows of cells.csv (day=2)`; none without a choice.
+    pub fn choice(&self) -> Option<String> {
+        let all = self.rows_in_file?;
+        Some(format!(
+            "{} of the {all} rows of {}",
+            self.rows,
+            self.name()
+        ))
+    }
+
+    fn of(table: &Table, chosen: Option<&str>) -> Self {
         let path = table.path.clone();
         FileRecord {
             absolute: std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()),
             bytes: std::fs::metadata(&path).map_or(0, |m| m.len()),
             rows: table.rows,
+            chosen: chosen.map(str::to_string),
+            rows_in_file: chosen.map(|_| table.rows_in_file),
             columns: if table.has_names {
                 table.columns.clone()
             } else {
@@ -90,6 +150,13 @@ impl FileRecord {
             fingerprint: fingerprint(table),
             path,
         }
+    }
+}
+
+fn named(path: &Path, chosen: Option<&str>) -> String {
+    match chosen {
+        Some(rows) => format!("{} ({rows})", path.display()),
+        None => path.display().to_string(),
     }
 }
 
@@ -142,11 +209,11 @@ pub struct Points {
 
 impl Points {
     /// The samples of a table; its numbers are moved, not copied.
-    fn of(table: Table) -> Result<Self> {
-        let record = FileRecord::of(&table);
+    fn of(table: Table, chosen: Option<&str>) -> Result<Self> {
+        let record = FileRecord::of(&table, chosen);
         let mut samples = Samples::with_origin(table.values, table.dim, table.origin)
             .map_err(|e| Failure::input(format!("{}: {e}", table.path.display())))?
-            .named(table.path.display().to_string());
+            .named(record.name());
         if table.has_names {
             samples = samples.with_columns(table.columns)?;
         }
@@ -161,21 +228,36 @@ impl Points {
 }
 
 /// Reads source and target; columns are matched by name where both files have names, else by their place.
-pub fn read_pair(source: &Path, target: &Path, args: &ColumnArgs) -> Result<(Points, Points)> {
-    let first = read(source, &args.options())?;
-    let mut options = args.options();
-    if let Some(columns) = target_columns(&first, target, args)? {
+pub fn read_pair(
+    source: &Path,
+    target: &Path,
+    args: &ColumnArgs,
+    rows: &RowArgs,
+) -> Result<(Points, Points)> {
+    let of_rows = |rows: &Option<String>| ReadOptions {
+        rows: rows.clone(),
+        ..args.options()
+    };
+    let first = read(source, &of_rows(&rows.source_rows))?;
+    let mut options = of_rows(&rows.target_rows);
+    if let Some(columns) = target_columns(&first, target, args, rows, &options)? {
         options.columns = Some(columns);
     }
     // The source's numbers are moved before the target is read: no more than the two clouds are ever in memory.
-    let first = Points::of(first)?;
-    let second = Points::of(read(target, &options)?)?;
+    let first = Points::of(first, rows.source_rows.as_deref())?;
+    let second = Points::of(read(target, &options)?, rows.target_rows.as_deref())?;
     Ok((first, second))
 }
 
 /// The columns to ask the target for, if they are not the ones it gives anyway.
-fn target_columns(source: &Table, target: &Path, args: &ColumnArgs) -> Result<Option<String>> {
-    let peek = Reader::open(target, &args.options())?;
+fn target_columns(
+    source: &Table,
+    target: &Path,
+    args: &ColumnArgs,
+    rows: &RowArgs,
+    options: &ReadOptions,
+) -> Result<Option<String>> {
+    let peek = Reader::open(target, options)?;
     if !source.has_names || !peek.has_names() || peek.columns() == source.columns {
         return Ok(None);
     }
@@ -188,7 +270,7 @@ fn target_columns(source: &Table, target: &Path, args: &ColumnArgs) -> Result<Op
         // Chosen by number: the target may hold the same names elsewhere.
         let by_name = ReadOptions {
             columns: Some(columns_spec(ours)),
-            ..args.options()
+            ..options.clone()
         };
         if Reader::open(target, &by_name).is_ok() {
             return Ok(by_name.columns);
@@ -212,6 +294,10 @@ fn target_columns(source: &Table, target: &Path, args: &ColumnArgs) -> Result<Op
             listed(&ours.iter().collect::<Vec<_>>()),
             listed(&theirs.iter().collect::<Vec<_>>())
         ));
+    }
+    // The column by which the source's rows were chosen is no coordinate of the target either.
+    if missing.is_empty() && rows.source_rows.is_some() {
+        return Ok(Some(columns_spec(ours)));
     }
     // Different numbers of columns: the problem says so.
     Ok(None)
@@ -241,12 +327,18 @@ pub struct Expected<'a> {
 }
 
 /// Options that read the columns a model was fitted to: those asked for, else the model's by name, else the fit's own choice, else all if their number fits.
-pub fn options_for(path: &Path, args: &ColumnArgs, expected: &Expected<'_>) -> Result<ReadOptions> {
+pub fn options_for(
+    path: &Path,
+    args: &ColumnArgs,
+    rows: Option<&str>,
+    expected: &Expected<'_>,
+) -> Result<ReadOptions> {
     let fits = |options: &ReadOptions| -> std::result::Result<(usize, bool), IoError> {
         Reader::open(path, options).map(|r| (r.dim(), r.has_names()))
     };
     let with = |columns: Option<String>| ReadOptions {
         columns,
+        rows: rows.map(str::to_string),
         ..args.options()
     };
     let count = |n: usize| format!("{n} column{}", if n == 1 { "" } else { "s" });
@@ -262,7 +354,7 @@ pub fn options_for(path: &Path, args: &ColumnArgs, expected: &Expected<'_>) -> R
         ))
     };
     if args.columns.is_some() {
-        let options = args.options();
+        let options = with(args.columns.clone());
         let (dim, _) = fits(&options)?;
         return if dim == expected.dim {
             Ok(options)
@@ -305,9 +397,14 @@ pub fn options_for(path: &Path, args: &ColumnArgs, expected: &Expected<'_>) -> R
 }
 
 /// Reads a file whose columns fit a model.
-pub fn read_for(path: &Path, args: &ColumnArgs, expected: &Expected<'_>) -> Result<Points> {
-    let options = options_for(path, args, expected)?;
-    Points::of(read(path, &options)?)
+pub fn read_for(
+    path: &Path,
+    args: &ColumnArgs,
+    rows: Option<&str>,
+    expected: &Expected<'_>,
+) -> Result<Points> {
+    let options = options_for(path, args, rows, expected)?;
+    Points::of(read(path, &options)?, rows)
 }
 
 #[cfg(test)]

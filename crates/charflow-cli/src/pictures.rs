@@ -1,6 +1,7 @@
 //! The pictures of a run: transport, flow, losses.
 
 use crate::failure::Result;
+use crate::files::FileRecord;
 use charflow::Samples;
 use charflow::map::{BackwardMap, ForwardMap};
 use charflow::model::CharacteristicMap;
@@ -51,19 +52,13 @@ impl Side {
 
 impl Clouds {
     /// Takes up to a few thousand points of each side; call it while the samples are at hand.
-    pub fn of(source: &Samples, target: &Samples) -> Self {
-        let name = |s: &Samples| {
-            Path::new(s.name()).file_stem().map_or_else(
-                || s.name().to_string(),
-                |n| n.to_string_lossy().into_owned(),
-            )
-        };
+    pub fn of(files: [&FileRecord; 2], source: &Samples, target: &Samples) -> Self {
         let columns = source.columns().or(target.columns()).map_or_else(
             || (1..=source.dim()).map(|k| format!("x{k}")).collect(),
             <[String]>::to_vec,
         );
         Clouds {
-            title: format!("{} to {}", name(source), name(target)),
+            title: format!("{} to {}", files[0].title(), files[1].title()),
             columns,
             source: Side::of(source),
             target: Side::of(target),

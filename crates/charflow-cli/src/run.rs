@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `config.toml` | every setting, defaults written out |
-//! | `data.toml` | the two files, the columns used, and a fingerprint of the points |
+//! | `data.toml` | the two files, the rows and columns used, and a fingerprint of the points |
 //! | `model.safetensors` | the map |
 //! | `checkpoint.safetensors` | where the solve stands, for `--resume` |
 //! | `history.csv` | losses over steps |
@@ -13,14 +13,12 @@
 //! The directory appears with its first two files in it, and every file is replaced whole: killed at any moment, a run can be resumed.
 
 use crate::failure::{Failure, Result};
-use crate::files::{ColumnArgs, Expected, FileRecord};
+use crate::files::{ColumnArgs, Expected, FileRecord, RowArgs};
 use crate::terminal::{quoted, shown};
 use charflow::model::CharacteristicMap;
 use charflow::solver::{Config, HistoryRow};
-use charflow_io::AtomicFile;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes a file whole or not at all.
@@ -28,10 +26,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What the system says, with the file's name.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes)
-        .map_err(|e| Failure::system(path, "cannot be written", &e))?;
-    Ok(file.commit()?)
+    Ok(charflow_io::write_file(path, bytes)?)
 }
 
 /// What a run was fitted to.
@@ -66,6 +61,14 @@ impl DataRecord {
             labels: self.labels.clone(),
             weights: self.weights.clone(),
             array: self.array.clone(),
+        }
+    }
+
+    /// The rows that the fit chose.
+    pub fn row_args(&self) -> RowArgs {
+        RowArgs {
+            source_rows: self.source.chosen.clone(),
+            target_rows: self.target.chosen.clone(),
         }
     }
 }

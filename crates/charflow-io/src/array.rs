@@ -2,8 +2,9 @@
 
 use crate::columns::{ColumnInfo, default_names, select};
 use crate::error::{IoError, Kind, Result};
-use crate::npy::{DType, Header, decode, name_of};
+use crate::npy::{DType, Element, Header, decode, name_of};
 use crate::read::{Opened, ReadOptions, Side, Source};
+use crate::rows::{Cell, RowFilter, compact};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -52,8 +53,17 @@ pub(crate) struct ArraySource {
     /// From arrays of their own in an npz, whole.
     labels: Option<Vec<String>>,
     weights: Option<Vec<f64>>,
+    chooser: Option<Chooser>,
     next: usize,
     scratch: Vec<u8>,
+}
+
+/// Where the cells are by which rows are chosen.
+enum Chooser {
+    /// In a column of the points.
+    Column(usize),
+    /// In an array of its own in an npz, whole.
+    Own(DType, Vec<u8>),
 }
 
 /// What goes with an array of points.
@@ -62,6 +72,8 @@ pub(crate) struct Beside {
     pub names: Option<Vec<String>>,
     pub labels: Option<Vec<String>>,
     pub weights: Option<Vec<f64>>,
+    /// An array of its own by which rows are chosen, and the choice.
+    pub chooser: Option<(DType, Vec<u8>, RowFilter)>,
 }
 
 /// Opens an `.npy` file.
@@ -90,6 +102,7 @@ pub(crate) fn open_npy(path: &Path, options: &ReadOptions) -> Result<Opened> {
             names: None,
             labels: None,
             weights: None,
+            chooser: None,
         },
     )
 }
@@ -155,7 +168,27 @@ pub(crate) fn open(
         .weights
         .as_deref()
         .filter(|_| beside.weights.is_none());
-    let chosen = select(path, &columns, options.columns.as_deref(), label, weight)?;
+    let (chooser, filter) = match (beside.chooser, &options.rows) {
+        (Some((dtype, cells, filter)), _) => (Some(Chooser::Own(dtype, cells)), Some(filter)),
+        (None, Some(spec)) => {
+            let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+            let (column, filter) = RowFilter::of_columns(path, spec, &names)?;
+            (Some(Chooser::Column(column)), Some(filter))
+        }
+        (None, None) => (None, None),
+    };
+    let choosing = match chooser {
+        Some(Chooser::Column(c)) => Some(c),
+        _ => None,
+    };
+    let chosen = select(
+        path,
+        &columns,
+        options.columns.as_deref(),
+        label,
+        weight,
+        choosing,
+    )?;
     let name = |c: usize| columns[c].name.clone();
     Ok(Opened {
         names: chosen.points.iter().map(|&c| name(c)).collect(),
@@ -168,6 +201,7 @@ pub(crate) fn open(
             .weight
             .map(name)
             .or_else(|| beside.weights.as_ref().and(options.weights.clone())),
+        filter,
         source: Box::new(ArraySource {
             path: path.to_path_buf(),
             bytes,
@@ -180,6 +214,7 @@ pub(crate) fn open(
             weight: chosen.weight,
             labels: beside.labels,
             weights: beside.weights,
+            chooser,
             next: 0,
             scratch: Vec::new(),
         }),
@@ -202,12 +237,58 @@ impl ArraySource {
     }
 }
 
-impl Source for ArraySource {
-    fn fill(&mut self, max_rows: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<usize> {
-        let n = max_rows.min(self.rows - self.next);
-        if n == 0 {
-            return Ok(0);
+/// A value as the choice of rows sees it.
+fn cell_of<T>(dtype: DType, bytes: &[u8], see: impl FnOnce(&Cell<'_>) -> T) -> T {
+    let number = || {
+        let mut value = [0.0];
+        decode(dtype, bytes, 0, 0, 1, &mut value, 1);
+        value[0]
+    };
+    match dtype.element {
+        Element::F32 => see(&Cell::F32(number() as f32)),
+        Element::F16 | Element::F64 => see(&Cell::F64(number())),
+        _ => {
+            let text = name_of(dtype, bytes).unwrap_or_default();
+            match text.parse() {
+                Ok(whole) if dtype.is_number() => see(&Cell::Whole(whole)),
+                _ => see(&Cell::Text(&text)),
+            }
         }
+    }
+}
+
+impl ArraySource {
+    /// Which of the next `n` rows are taken; `None` for all.
+    fn taken(&mut self, n: usize, side: &mut Side) -> Result<Option<Vec<bool>>> {
+        let Some(filter) = &mut side.filter else {
+            return Ok(None);
+        };
+        let mut mask = Vec::with_capacity(n);
+        match &self.chooser {
+            Some(Chooser::Own(dtype, cells)) => {
+                let size = dtype.size();
+                for row in self.next..self.next + n {
+                    let cell = &cells[row * size..(row + 1) * size];
+                    mask.push(cell_of(*dtype, cell, |c| filter.takes(c)));
+                }
+            }
+            Some(Chooser::Column(column)) => {
+                let column = *column;
+                let (offset, stride) = self.column(column, n)?;
+                let size = self.dtype.size();
+                for row in 0..n {
+                    let from = offset + row * stride;
+                    let cell = &self.scratch[from..from + size];
+                    mask.push(cell_of(self.dtype, cell, |c| filter.takes(c)));
+                }
+            }
+            None => return Ok(None),
+        }
+        Ok(Some(mask))
+    }
+
+    /// Reads the next `n` rows and appends those taken; tells how many.
+    fn part(&mut self, n: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<usize> {
         let (size, dim) = (self.dtype.size(), self.points.len());
         if !self.fortran {
             let row = self.width * size;
@@ -217,7 +298,10 @@ impl Source for ArraySource {
                 .read(offset, &mut self.scratch)
                 .map_err(|e| IoError::reading(&self.path, &e))?;
         }
-        points.resize(n * dim, 0.0);
+        let mask = self.taken(n, side)?;
+        let takes = |row: usize| mask.as_ref().is_none_or(|m| m[row]);
+        let before = points.len();
+        points.resize(before + n * dim, 0.0);
         for k in 0..dim {
             let (offset, stride) = self.column(self.points[k], n)?;
             decode(
@@ -226,20 +310,21 @@ impl Source for ArraySource {
                 offset,
                 stride,
                 n,
-                &mut points[k..],
+                &mut points[before + k..],
                 dim,
             );
         }
+        let weights_before = side.weights.len();
         if let Some(column) = self.weight {
             let (offset, stride) = self.column(column, n)?;
-            side.weights.resize(n, 0.0);
+            side.weights.resize(weights_before + n, 0.0);
             decode(
                 self.dtype,
                 &self.scratch,
                 offset,
                 stride,
                 n,
-                &mut side.weights,
+                &mut side.weights[weights_before..],
                 1,
             );
         } else if let Some(weights) = &self.weights {
@@ -248,7 +333,7 @@ impl Source for ArraySource {
         }
         if let Some((column, name)) = self.label.clone() {
             let (offset, stride) = self.column(column, n)?;
-            for row in 0..n {
+            for row in (0..n).filter(|&row| takes(row)) {
                 let from = offset + row * stride;
                 let label = name_of(self.dtype, &self.scratch[from..from + size]);
                 side.labels.push(label.ok_or_else(|| {
@@ -262,13 +347,30 @@ impl Source for ArraySource {
                 })?);
             }
         } else if let Some(labels) = &mut self.labels {
+            let rows = labels[self.next..self.next + n].iter_mut().enumerate();
             side.labels.extend(
-                labels[self.next..self.next + n]
-                    .iter_mut()
-                    .map(std::mem::take),
+                rows.filter(|(row, _)| takes(*row))
+                    .map(|(_, label)| std::mem::take(label)),
             );
         }
         self.next += n;
-        Ok(n)
+        if let Some(mask) = &mask {
+            compact(points, before, dim, mask);
+            if side.weights.len() > weights_before {
+                compact(&mut side.weights, weights_before, 1, mask);
+            }
+        }
+        Ok((points.len() - before) / dim)
+    }
+}
+
+impl Source for ArraySource {
+    fn fill(&mut self, max_rows: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<usize> {
+        let mut got = 0;
+        while got < max_rows && self.next < self.rows {
+            let n = (max_rows - got).min(self.rows - self.next);
+            got += self.part(n, points, side)?;
+        }
+        Ok(got)
     }
 }

@@ -6,6 +6,18 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// As [`AtomicFile::create`] and [`AtomicFile::commit`]; whatever was at `path` is left as it was.
+pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)
+        .map_err(|e| IoError::writing(path, &e))?;
+    file.commit()
+}
+
 /// A file under a temporary name (`.NAME.PID-K.tmp`) in the folder of its target. [`AtomicFile::commit`] puts it
 /// in its place; dropping it without `commit` removes it. Whoever reads the target sees the old file or the whole new one.
 #[derive(Debug)]

@@ -74,13 +74,14 @@ pub(crate) fn duplicate<S: AsRef<str>>(names: &[S]) -> Option<&str> {
     names.iter().map(|n| n.as_ref()).find(|n| !seen.insert(*n))
 }
 
-/// Settles which column is what.
+/// Settles which column is what. The column `chooser`, by which rows are chosen, is a coordinate only if the SPEC says so.
 pub(crate) fn select(
     path: &Path,
     columns: &[ColumnInfo],
     spec: Option<&str>,
     label: Option<&str>,
     weight: Option<&str>,
+    chooser: Option<usize>,
 ) -> Result<Selection> {
     let fail = |message: String| Err(IoError::new(path, Kind::Columns, message));
     let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
@@ -146,7 +147,8 @@ pub(crate) fn select(
             points
         }
         None => {
-            let rest = (0..columns.len()).filter(|&c| Some(c) != label && Some(c) != weight);
+            let rest = (0..columns.len())
+                .filter(|&c| Some(c) != label && Some(c) != weight && Some(c) != chooser);
             let rest: Vec<usize> = rest.filter(|&c| !columns[c].skipped_by_default).collect();
             let (good, bad): (Vec<usize>, Vec<usize>) = rest
                 .iter()
@@ -209,7 +211,7 @@ fn short_spec(names: &[&str], columns: &[usize]) -> String {
 }
 
 /// One column by name, or else by its number from 1.
-fn one(names: &[&str], asked: &str) -> Option<usize> {
+pub(crate) fn one(names: &[&str], asked: &str) -> Option<usize> {
     let asked = asked.trim();
     let bare = unquote(asked);
     names
@@ -221,12 +223,12 @@ fn one(names: &[&str], asked: &str) -> Option<usize> {
         })
 }
 
-fn unquote(item: &str) -> Option<String> {
+pub(crate) fn unquote(item: &str) -> Option<String> {
     let inner = item.strip_prefix('"')?.strip_suffix('"')?;
     Some(inner.replace("\"\"", "\""))
 }
 
-fn hint(names: &[&str], asked: &str) -> String {
+pub(crate) fn hint(names: &[&str], asked: &str) -> String {
     let plain = |s: &str| s.to_lowercase().replace([' ', '_', '-'], "");
     match names.iter().find(|n| plain(n) == plain(asked)) {
         Some(near) => format!(" Did you mean `{near}`?"),
@@ -250,7 +252,7 @@ fn parse(names: &[&str], spec: &str) -> std::result::Result<Vec<usize>, String> 
 }
 
 /// Splits at commas outside double quotes.
-fn split(spec: &str) -> std::result::Result<Vec<&str>, String> {
+pub(crate) fn split(spec: &str) -> std::result::Result<Vec<&str>, String> {
     let (mut items, mut start, mut quoted) = (Vec::new(), 0, false);
     for (i, c) in spec.char_indices() {
         match c {

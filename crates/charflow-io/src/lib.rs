@@ -33,6 +33,7 @@
 //!
 //! Numpy arrays are read in either byte order, in C and Fortran order, of any real number type, with one axis (one column) or two; deflated
 //! npz entries too. One case needs memory for the whole array as it is stored: a deflated one in Fortran order.
+//! [`ReadOptions::rows`] takes some of the rows only, by their value in one column, without holding the others.
 //! Whole numbers in a float or text label, `3.0`, are the class `3`.
 
 mod array;
@@ -45,10 +46,11 @@ mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod read;
+mod rows;
 mod text;
 mod write;
 
-pub use atomic::AtomicFile;
+pub use atomic::{AtomicFile, write_file};
 pub use columns::columns_spec;
 pub use error::{IoError, Kind, Result};
 pub use format::{Format, Precision};

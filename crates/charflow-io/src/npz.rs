@@ -1,9 +1,11 @@
 //! The npz container: a zip whose entries are numpy arrays, `x.npy` being the array `x`.
 
 use crate::array::{Beside, Bytes, check_length, open};
+use crate::columns::{default_names, one};
 use crate::error::{IoError, Kind, Result, list};
 use crate::npy::{Element, Header, decode, name_of};
 use crate::read::{Opened, ReadOptions};
+use crate::rows::RowFilter;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -330,7 +332,15 @@ fn names(path: &Path, entries: &[Entry], width: usize) -> Result<Option<Vec<Stri
 pub(crate) fn open_npz(path: &Path, options: &ReadOptions) -> Result<Opened> {
     let entries = directory(path)?;
     let (label, weight) = (options.labels.as_deref(), options.weights.as_deref());
-    let entry = points(path, &entries, options.array.as_deref(), &[label, weight])?;
+    // Of a choice of rows only the words before each `=` can be a key; which one is settled below.
+    let mut beside = vec![label, weight];
+    if let Some(spec) = options.rows.as_deref() {
+        beside.extend(
+            spec.match_indices('=')
+                .map(|(at, _)| Some(spec[..at].trim())),
+        );
+    }
+    let entry = points(path, &entries, options.array.as_deref(), &beside)?;
     let (stream, header) = begin(path, entry)?;
     let (rows, width) = header
         .table()
@@ -351,9 +361,36 @@ pub(crate) fn open_npz(path: &Path, options: &ReadOptions) -> Result<Opened> {
             find(path, &entries, key)?;
         }
     }
+    // What chooses the rows is an array of its own too, or else a column of the points.
+    let chooser = match &options.rows {
+        Some(spec) => {
+            let columns = names.clone().unwrap_or_else(|| default_names(width));
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            let others = entries
+                .iter()
+                .filter(|e| e.key != entry.key && e.key != NAMES);
+            let there: Vec<&str> = others
+                .map(|e| e.key.as_str())
+                .chain(columns.clone())
+                .collect();
+            let find = |asked: &str| match own(Some(asked.trim())) {
+                Some(entry) => Some(Some(entry)),
+                None => one(&columns, asked).map(|_| None),
+            };
+            match RowFilter::parse(path, spec, &there, find)? {
+                (Some(entry), filter) => {
+                    let (header, cells) = one_axis(path, entry, rows, "values to choose rows by")?;
+                    Some((header.dtype, cells, filter))
+                }
+                (None, _) => None,
+            }
+        }
+        None => None,
+    };
     let beside = Beside {
         labels: own(label).map(|e| labels(path, e, rows)).transpose()?,
         weights: own(weight).map(|e| weights(path, e, rows)).transpose()?,
+        chooser,
         names,
     };
     let bytes = match (header.fortran && width > 1, entry.deflated) {

@@ -5,6 +5,7 @@ use crate::error::{IoError, Kind, Result};
 use crate::format::Precision;
 use crate::npy::class_of_number;
 use crate::read::{Opened, ReadOptions, Side, Source};
+use crate::rows::{Cell, RowFilter};
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
@@ -22,6 +23,8 @@ enum Role {
     Point(usize),
     Label,
     Weight,
+    /// Chooses the rows.
+    Chooser,
     /// In this place of the extras.
     Extra(usize),
 }
@@ -29,7 +32,7 @@ enum Role {
 struct ParquetSource {
     path: PathBuf,
     file: SerializedFileReader<File>,
-    /// Column of the file, its roles.
+    /// Column of the file, its roles; what chooses the rows comes first.
     wanted: Vec<(usize, ColumnDescPtr, Vec<Role>)>,
     dim: usize,
     extras: usize,
@@ -170,12 +173,31 @@ pub(crate) fn open_parquet(
             "the file has columns but no rows.",
         ));
     }
+    let (chooser, filter) = match &options.rows {
+        Some(spec) => {
+            let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+            let (column, filter) = RowFilter::of_columns(path, spec, &names)?;
+            if all[column].max_rep_level() > 0 {
+                return Err(IoError::new(
+                    path,
+                    Kind::Columns,
+                    format!(
+                        "rows cannot be chosen by the column `{}`: it holds lists.",
+                        columns[column].name
+                    ),
+                ));
+            }
+            (Some(column), Some(filter))
+        }
+        None => (None, None),
+    };
     let mut chosen = select(
         path,
         &columns,
         options.columns.as_deref(),
         options.labels.as_deref(),
         options.weights.as_deref(),
+        chooser,
     )?;
     // A list has no place in a row of text.
     chosen
@@ -193,6 +215,7 @@ pub(crate) fn open_parquet(
         Some(w) => w.2.push(role),
         None => wanted.push((column, all[column].clone(), vec![role])),
     };
+    chooser.into_iter().for_each(|c| want(c, Role::Chooser));
     chosen
         .points
         .iter()
@@ -221,6 +244,7 @@ pub(crate) fn open_parquet(
             Precision::F64
         },
         weight: chosen.weight.map(name),
+        filter,
         source: Box::new(ParquetSource {
             path: path.to_path_buf(),
             file,
@@ -299,6 +323,18 @@ impl Values {
             Values::Signed(v) => v[k].map(|x| x as f64),
             Values::Unsigned(v) => v[k].map(|x| x as f64),
             Values::Text(_) => None,
+        }
+    }
+
+    /// As the choice of rows sees it.
+    fn cell(&self, k: usize) -> Cell<'_> {
+        const EMPTY: Cell<'_> = Cell::Text("");
+        match self {
+            Values::F32(v) => v[k].map_or(EMPTY, Cell::F32),
+            Values::F64(v) => v[k].map_or(EMPTY, Cell::F64),
+            Values::Text(v) => Cell::Text(v[k].as_deref().unwrap_or("")),
+            Values::Signed(v) => v[k].map_or(EMPTY, |x| Cell::Whole(x.into())),
+            Values::Unsigned(v) => v[k].map_or(EMPTY, |x| Cell::Whole(x.into())),
         }
     }
 
@@ -420,19 +456,28 @@ impl ParquetSource {
         Ok(true)
     }
 
-    fn part(&mut self, n: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<()> {
+    /// Reads the next `n` rows of the open group and appends those taken; tells how many.
+    fn part(&mut self, n: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<usize> {
         let first_point = points.len();
         let first_extra = side.extras.len();
-        points.resize(first_point + n * self.dim, 0.0);
-        side.extras
-            .resize(first_extra + n * self.extras, String::new());
-        for ((_, column, roles), reader) in self.wanted.iter().zip(&mut self.open) {
+        let mut taken: Vec<usize> = Vec::new();
+        for (i, ((_, column, roles), reader)) in self.wanted.iter().zip(&mut self.open).enumerate()
+        {
             let values = read_column(&self.path, column, reader, n)?;
             if values.len() != n {
                 return Err(IoError::malformed(
                     &self.path,
                     "a column has another number of rows than the table: the file is damaged.",
                 ));
+            }
+            if i == 0 {
+                taken = match &mut side.filter {
+                    Some(filter) => (0..n).filter(|&k| filter.takes(&values.cell(k))).collect(),
+                    None => (0..n).collect(),
+                };
+                points.resize(first_point + taken.len() * self.dim, 0.0);
+                side.extras
+                    .resize(first_extra + taken.len() * self.extras, String::new());
             }
             let absent = |k: usize, message: &str| {
                 IoError::cell(
@@ -445,21 +490,22 @@ impl ParquetSource {
             };
             const NULL: &str = "the value is missing (null). Every point needs a number in every column: fill it or leave the row out.";
             for role in roles {
-                for k in 0..n {
+                for (to, &k) in taken.iter().enumerate() {
                     match *role {
+                        Role::Chooser => {}
                         Role::Point(c) => {
-                            points[first_point + k * self.dim + c] = values.number(k).ok_or_else(|| absent(k, NULL))?;
+                            points[first_point + to * self.dim + c] = values.number(k).ok_or_else(|| absent(k, NULL))?;
                         }
                         Role::Weight => side.weights.push(values.number(k).ok_or_else(|| absent(k, NULL))?),
                         Role::Label => side.labels.push(values.class(k).ok_or_else(|| {
                             absent(k, "the label is missing, empty or not a finite number. Every point needs a class.")
                         })?),
-                        Role::Extra(c) => side.extras[first_extra + k * self.extras + c] = values.text(k).unwrap_or_default(),
+                        Role::Extra(c) => side.extras[first_extra + to * self.extras + c] = values.text(k).unwrap_or_default(),
                     }
                 }
             }
         }
-        Ok(())
+        Ok(taken.len())
     }
 }
 
@@ -469,10 +515,9 @@ impl Source for ParquetSource {
         let path = self.path.clone();
         while got < max_rows && guarded(&path, || self.next_group())? {
             let n = self.left.min(max_rows - got);
-            guarded(&path, || self.part(n, points, side))?;
+            got += guarded(&path, || self.part(n, points, side))?;
             self.left -= n;
             self.row += n as u64;
-            got += n;
         }
         Ok(got)
     }

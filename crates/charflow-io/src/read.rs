@@ -2,6 +2,7 @@
 
 use crate::error::{IoError, Kind, Result};
 use crate::format::{Format, Precision};
+use crate::rows::RowFilter;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,11 @@ pub struct ReadOptions {
     pub weights: Option<String>,
     /// The array of an npz that holds the points, `[n, d]` or `[n]`. Without it: `x`, or else the only array of numbers with two axes.
     pub array: Option<String>,
+    /// The rows to take, as `COLUMN=VALUE` or `COLUMN=VALUE,VALUE,...`; without it all. The column is named like the labels (in an npz
+    /// also by key), and is no coordinate unless `columns` says so. A value that is a number is compared as a number (`0` is `0.0`), any
+    /// other as text; one with a comma is put in double quotes. Rows that are not taken are not looked at any further: they may hold
+    /// what would be an error in others.
+    pub rows: Option<String>,
 }
 
 /// What goes with the points of a chunk.
@@ -29,9 +35,14 @@ pub(crate) struct Side {
     pub extras: Vec<String>,
     /// Where each row of a text file begins, in bytes, so that an error can find its line; empty for other formats.
     pub starts: Vec<u64>,
+    /// Rows in the chunk.
+    pub chunk: usize,
+    /// Chooses the rows, if not all are taken. Every source asks it of every row.
+    pub filter: Option<RowFilter>,
 }
 
-/// A format's rows. Appends up to `max_rows` rows to empty buffers and tells how many; 0 is the end.
+/// A format's rows. Appends up to `max_rows` rows to empty buffers and tells how many; fewer only at the end, where it is 0 in the end.
+/// With a filter these are the rows it takes, so that a chunk is what it would be of a file of these rows alone.
 pub(crate) trait Source {
     fn fill(&mut self, max_rows: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<usize>;
 }
@@ -45,6 +56,7 @@ pub(crate) struct Opened {
     pub precision: Precision,
     /// The weights' column or array, for messages.
     pub weight: Option<String>,
+    pub filter: Option<RowFilter>,
     pub source: Box<dyn Source + Send>,
 }
 
@@ -122,7 +134,7 @@ impl Reader {
                 &std::io::ErrorKind::IsADirectory.into(),
             ));
         }
-        let opened = match format {
+        let mut opened = match format {
             Format::Npy => crate::array::open_npy(path, options)?,
             Format::Npz => crate::npz::open_npz(path, options)?,
             Format::Csv => crate::text::open_text(path, b',', options, keep_extras)?,
@@ -139,10 +151,18 @@ impl Reader {
                 ));
             }
         };
+        let filter = opened.filter.take();
+        if filter.is_some() {
+            // How many are chosen is known only in the end.
+            opened.rows = None;
+        }
         Ok(Reader {
             path: path.to_path_buf(),
             opened,
-            side: Side::default(),
+            side: Side {
+                filter,
+                ..Side::default()
+            },
             rows_read: 0,
         })
     }
@@ -167,7 +187,7 @@ impl Reader {
         self.opened.precision
     }
 
-    /// Number of rows, where the file says so before it is read (all formats but text).
+    /// Number of rows, where it is known before they are read (all formats but text, unless rows are chosen).
     pub fn rows_hint(&self) -> Option<usize> {
         self.opened.rows
     }
@@ -198,6 +218,23 @@ impl Reader {
         self.rows_read
     }
 
+    /// Rows of the file looked at so far: those given out, and those that [`ReadOptions::rows`] passes over.
+    pub fn rows_looked_at(&self) -> u64 {
+        self.side
+            .filter
+            .as_ref()
+            .map_or(self.rows_read, |f| f.looked_at)
+    }
+
+    /// Where the row `k` (from 0) of the last chunk stands in the file: its row, from 1.
+    pub fn row_in_file(&self, k: usize) -> u64 {
+        let chunk = self.side.chunk as u64;
+        match &self.side.filter {
+            Some(filter) => filter.numbers.get(k).copied().unwrap_or(filter.looked_at),
+            None => self.rows_read - chunk + k as u64 + 1,
+        }
+    }
+
     /// Puts the next rows, at most `max_rows`, into `rows`: `[returned, d]`, row by row. 0 is the end of the file.
     ///
     /// # Errors
@@ -208,10 +245,21 @@ impl Reader {
         self.side.weights.clear();
         self.side.extras.clear();
         self.side.starts.clear();
+        self.side.chunk = 0;
+        if let Some(filter) = &mut self.side.filter {
+            filter.numbers.clear();
+        }
         let n = self
             .opened
             .source
             .fill(max_rows.max(1), rows, &mut self.side)?;
+        self.rows_read += n as u64;
+        self.side.chunk = n;
+        if n == 0
+            && let Some(filter) = &self.side.filter
+        {
+            filter.check(&self.path)?;
+        }
         let dim = self.dim();
         let bad_point = rows.iter().position(|v| !v.is_finite());
         let bad_weight = self
@@ -234,14 +282,13 @@ impl Reader {
             );
             return Err(self.cell(k, self.opened.weight.as_deref().unwrap_or("weights"), m));
         }
-        self.rows_read += n as u64;
         Ok(n)
     }
 
     fn cell(&self, k: usize, column: &str, message: String) -> IoError {
         IoError::cell(
             &self.path,
-            self.rows_read + k as u64 + 1,
+            self.row_in_file(k),
             self.side
                 .starts
                 .get(k)
@@ -265,6 +312,8 @@ pub struct Table {
     pub dim: usize,
     /// Number of points, n; at least 1.
     pub rows: usize,
+    /// Rows in the file: more than `rows` where [`ReadOptions::rows`] chose some.
+    pub rows_in_file: usize,
     /// `[d]`, in double precision. Zero, except for a column of a double-precision file whose values lie far from zero compared with
     /// their spread: there single precision would lose the spread, and the origin is a round number among the values.
     pub origin: Vec<f64>,
@@ -366,7 +415,6 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Table> {
     let mut rows = Vec::new();
     let mut first = true;
     loop {
-        let before = reader.rows_read();
         let n = reader.next_chunk(chunk, &mut rows)?;
         if n == 0 {
             break;
@@ -378,13 +426,11 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Table> {
             for c in 0..dim {
                 let value = (row[c] - origin[c]) as f32;
                 if !value.is_finite() {
-                    let mut error = reader.cell(
+                    return Err(reader.cell(
                         k,
                         &reader.opened.names[c],
                         format!("the value {:e} is too large for single precision (3.4e38). Rescale the column.", row[c]),
-                    );
-                    error.row = Some(before + k as u64 + 1);
-                    return Err(error);
+                    ));
                 }
                 values.push(value);
             }
@@ -414,12 +460,14 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Table> {
             )
         });
     }
+    let rows_in_file = usize::try_from(reader.rows_looked_at()).unwrap_or(usize::MAX);
     Ok(Table {
         path: path.to_path_buf(),
         columns: reader.opened.names,
         has_names: reader.opened.has_names,
         dim,
         rows: count,
+        rows_in_file,
         origin,
         values,
         labels,

@@ -8,6 +8,7 @@ use crate::error::{IoError, Kind, Result, shown};
 use crate::format::Precision;
 use crate::npy::{MAGIC, class_of_number};
 use crate::read::{Opened, ReadOptions, Side, Source};
+use crate::rows::{Cell, RowFilter};
 use csv::ByteRecord;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -49,6 +50,8 @@ struct TextSource {
     label: Option<usize>,
     weight: Option<usize>,
     extras: Vec<usize>,
+    /// The column by which rows are chosen.
+    chooser: Option<usize>,
     row: u64,
 }
 
@@ -191,12 +194,21 @@ pub(crate) fn open_text(
             ..ColumnInfo::number(c.name.clone())
         })
         .collect();
+    let (chooser, filter) = match &options.rows {
+        Some(spec) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let (column, filter) = RowFilter::of_columns(path, spec, &names)?;
+            (Some(column), Some(filter))
+        }
+        None => (None, None),
+    };
     if !explicit && has_names {
         let by_hand = [&options.labels, &options.weights];
         if let Some(c) = unnamed(&names).filter(|&c| {
-            !by_hand
-                .iter()
-                .any(|o| o.as_deref() == Some(names[c].as_str()))
+            chooser != Some(c)
+                && !by_hand
+                    .iter()
+                    .any(|o| o.as_deref() == Some(names[c].as_str()))
         }) {
             return Err(IoError::new(
                 path,
@@ -219,6 +231,7 @@ pub(crate) fn open_text(
         options.columns.as_deref(),
         options.labels.as_deref(),
         options.weights.as_deref(),
+        chooser,
     )?;
     if !keep_extras {
         chosen.extras.clear();
@@ -231,6 +244,7 @@ pub(crate) fn open_text(
         rows: None,
         precision: Precision::F64,
         weight: chosen.weight.map(name),
+        filter,
         source: Box::new(TextSource {
             path: path.to_path_buf(),
             reader,
@@ -241,6 +255,7 @@ pub(crate) fn open_text(
             label: chosen.label,
             weight: chosen.weight,
             extras: chosen.extras,
+            chooser,
             names,
             row: 0,
         }),
@@ -409,7 +424,8 @@ impl TextSource {
 
 impl Source for TextSource {
     fn fill(&mut self, max_rows: usize, points: &mut Vec<f64>, side: &mut Side) -> Result<usize> {
-        for n in 0..max_rows {
+        let mut n = 0;
+        while n < max_rows {
             if !self.advance()? {
                 return Ok(n);
             }
@@ -428,6 +444,12 @@ impl Source for TextSource {
                     ),
                 ));
             }
+            if let (Some(c), Some(filter)) = (self.chooser, &mut side.filter)
+                && !filter.takes(&Cell::Text(&String::from_utf8_lossy(&self.record[c])))
+            {
+                continue;
+            }
+            n += 1;
             side.starts.push(start);
             for k in 0..self.points.len() {
                 points.push(self.number(self.points[k], start)?);
@@ -452,7 +474,7 @@ impl Source for TextSource {
                     .push(String::from_utf8_lossy(&self.record[c]).into_owned());
             }
         }
-        Ok(max_rows)
+        Ok(n)
     }
 }
 

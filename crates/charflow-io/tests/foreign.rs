@@ -16,6 +16,7 @@ fn options(columns: &str, labels: &str, weights: &str, array: &str) -> ReadOptio
         labels: given(labels),
         weights: given(weights),
         array: given(array),
+        ..Default::default()
     }
 }
 

@@ -12,7 +12,7 @@ fn options(columns: &str, labels: &str, weights: &str) -> ReadOptions {
         columns: given(columns),
         labels: given(labels),
         weights: given(weights),
-        array: None,
+        ..Default::default()
     }
 }
 

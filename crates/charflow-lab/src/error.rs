@@ -15,11 +15,20 @@ pub enum LabError {
     #[error("{0}")]
     Input(String),
     /// A figure could not be written; nothing is left half-written.
-    #[error("cannot write {}: {message}", path.display())]
+    #[error("{}: {message}", path.display())]
     Io {
         /// The file that was to be written.
         path: PathBuf,
-        /// What the operating system said.
+        /// What happened, and what to do.
         message: String,
     },
+}
+
+impl From<charflow_io::IoError> for LabError {
+    fn from(error: charflow_io::IoError) -> Self {
+        LabError::Io {
+            message: error.message_without_path(),
+            path: error.path,
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`datasets`] | seeded point clouds with known shape, some with the exact answer |
-//! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy |
+//! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
 //! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
 

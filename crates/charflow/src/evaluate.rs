@@ -4,6 +4,7 @@
 //! |---|---|
 //! | mismatch | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance()`] |
 //! | noise floor | the 95 % quantile of the same statistic between two disjoint random draws of one cloud, of the same sizes; its mean is 0 |
+//! | mismatch by class | `ED(T#mu_k, nu_k)` and `ED(S#nu_k, mu_k)` for each class k \[17\], each beside its own noise floor, and their mean over the classes |
 //! | p-value | share of random relabellings of moved and given points with at least the mismatch found |
 //! | cost | `E l(T(x) - x)` and `E l(y - S(y))` |
 //! | cycle | `E |S(T(x)) - x|^2` and `E |T(S(y)) - y|^2`, in percent of the cloud's variance |
@@ -11,6 +12,15 @@
 //! | L2-UVP | `100 E |T(x) - T*(x)|^2 / Var(nu)` where the truth is known, backward with `Var(mu)` |
 //!
 //! Everything is in the user's units.
+//!
+//! Where the model was fitted with labels, the mismatch of all points together does not see what the fit was asked for: it is zero too for
+//! a map that sends every class onto another one. The mismatch by class is
+//!
+//! ```text
+//! (1 / K) sum_k ED(T#mu_k, nu_k)        (1 / K) sum_k ED(S#nu_k, mu_k)
+//! ```
+//!
+//! with `mu_k` and `nu_k` the points of class k and their weights, scaled to sum to one. The loss \[17\] is the sum of both, times `K`.
 
 use crate::characteristic::flow::Velocity;
 use crate::characteristic::implicit;
@@ -75,6 +85,34 @@ pub struct Direction {
     pub uvp: Option<f64>,
 }
 
+/// How well one class arrives at its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassMismatch {
+    /// The class.
+    pub class: String,
+    /// Its source and target points that took part.
+    pub points: [usize; 2],
+    /// `ED(T#mu_k, nu_k)`.
+    pub forward: f64,
+    /// Noise floor of that (95 %), from draws of the target's class.
+    pub noise_forward: f64,
+    /// `ED(S#nu_k, mu_k)`.
+    pub backward: f64,
+    /// Noise floor of that (95 %), from draws of the source's class.
+    pub noise_backward: f64,
+}
+
+/// The mismatch by class \[17\].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ByClass {
+    /// Mean over the classes of `ED(T#mu_k, nu_k)`.
+    pub forward: f64,
+    /// Mean over the classes of `ED(S#nu_k, mu_k)`.
+    pub backward: f64,
+    /// The classes, in order of their names.
+    pub classes: Vec<ClassMismatch>,
+}
+
 /// One map's figures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
@@ -115,6 +153,9 @@ pub struct Evaluation {
     /// Share of pulled points whose nearest source point has their class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_accuracy_backward: Option<f64>,
+    /// The mismatch class by class, where the model was fitted with labels and the points have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_class: Option<ByClass>,
     /// What cannot be said, and why.
     pub notes: Vec<String>,
 }
@@ -231,6 +272,7 @@ pub fn evaluate(
         (Some(a), Some(b)) => Some(nearest_class(moved, a, &to.points, b, d)),
         _ => None,
     };
+    let by_class = by_class(map, [&x, &y], [&pushed, &pulled], seed, &mut notes);
     Ok(Evaluation {
         points: [x.len(d), y.len(d)],
         given: [source.len(), target.len()],
@@ -244,6 +286,7 @@ pub fn evaluate(
         cycle_forward,
         cycle_backward,
         residual,
+        by_class,
         notes,
     })
 }
@@ -290,6 +333,32 @@ impl Cloud {
         self.points.len() / d
     }
 
+    /// The points of one class, their weights scaled to sum to one, and where they stand in this cloud.
+    fn of_class(&self, class: &str, d: usize) -> (Self, Vec<usize>) {
+        let classes = self.classes.as_deref().unwrap_or_default();
+        let places: Vec<usize> = (0..classes.len())
+            .filter(|&i| classes[i] == class)
+            .collect();
+        let weights = self.weights.as_ref().map(|w| {
+            let sum: f64 = places.iter().map(|&i| w[i]).sum();
+            places.iter().map(|&i| w[i] / sum).collect()
+        });
+        let cloud = Cloud {
+            points: rows_of(&self.points, &places, d),
+            weights,
+            classes: None,
+            rows: places.iter().map(|&i| self.rows[i]).collect(),
+        };
+        (cloud, places)
+    }
+
+    /// Points that weigh anything.
+    fn effective(&self, d: usize) -> usize {
+        self.weights
+            .as_ref()
+            .map_or_else(|| self.len(d), |w| w.iter().filter(|w| **w > 0.0).count())
+    }
+
     fn weight(&self, i: usize, d: usize) -> f64 {
         self.weights
             .as_ref()
@@ -323,6 +392,59 @@ impl Cloud {
             .sum();
         sum
     }
+}
+
+fn rows_of(points: &[f64], rows: &[usize], d: usize) -> Vec<f64> {
+    rows.iter()
+        .flat_map(|&i| points[i * d..(i + 1) * d].iter().copied())
+        .collect()
+}
+
+/// The mismatch by class of the moved points; `None` if the model was not fitted with labels, or the points have none.
+fn by_class(
+    map: &CharacteristicMap,
+    clouds: [&Cloud; 2],
+    moved: [&[f64]; 2],
+    seed: u64,
+    notes: &mut Vec<String>,
+) -> Option<ByClass> {
+    let d = map.dim();
+    let names = &map.about().classes;
+    if names.is_empty() || clouds.iter().any(|c| c.classes.is_none()) {
+        return None;
+    }
+    let mut classes = Vec::new();
+    for name in names {
+        let [(x, at_x), (y, at_y)] = clouds.map(|c| c.of_class(name, d));
+        if x.effective(d) < 2 || y.effective(d) < 2 {
+            notes.push(format!(
+                "class {name}: {} source and {} target points took part; its mismatch needs two of each",
+                x.effective(d),
+                y.effective(d)
+            ));
+            continue;
+        }
+        let sizes = [x.len(d), y.len(d)];
+        classes.push(ClassMismatch {
+            class: name.clone(),
+            points: sizes,
+            forward: mismatch(&rows_of(moved[0], &at_x, d), &x, &y, d),
+            noise_forward: noise_floor(&y, sizes, d, seed),
+            backward: mismatch(&rows_of(moved[1], &at_y, d), &y, &x, d),
+            noise_backward: noise_floor(&x, [sizes[1], sizes[0]], d, seed),
+        });
+    }
+    if classes.is_empty() {
+        return None;
+    }
+    let mean = |value: fn(&ClassMismatch) -> f64| {
+        classes.iter().map(value).sum::<f64>() / classes.len() as f64
+    };
+    Some(ByClass {
+        forward: mean(|c| c.forward),
+        backward: mean(|c| c.backward),
+        classes,
+    })
 }
 
 /// True images of the points that take part.
@@ -727,6 +849,9 @@ impl fmt::Display for Evaluation {
             "",
             short(self.noise_backward)
         )?;
+        if let Some(by_class) = &self.by_class {
+            write_by_class(f, by_class)?;
+        }
         writeln!(
             f,
             "cycle error {} % and {} % of the variance; Hamilton-Jacobi residual {} % of the cost",
@@ -747,6 +872,40 @@ impl fmt::Display for Evaluation {
         }
         Ok(())
     }
+}
+
+fn write_by_class(f: &mut fmt::Formatter<'_>, by_class: &ByClass) -> fmt::Result {
+    let width = by_class
+        .classes
+        .iter()
+        .map(|c| c.class.chars().count())
+        .max()
+        .unwrap_or(0)
+        .clamp(12, 24);
+    writeln!(
+        f,
+        "{:<width$} {:>10} {:>17} {:>10} {:>17}",
+        "by class", "mismatch", "noise (95 %)", "mismatch", "noise (95 %)"
+    )?;
+    for c in &by_class.classes {
+        let class: String = c.class.chars().take(width).collect();
+        writeln!(
+            f,
+            "{class:<width$} {:>10} {:>17} {:>10} {:>17}",
+            short(c.forward),
+            short(c.noise_forward),
+            short(c.backward),
+            short(c.noise_backward)
+        )?;
+    }
+    writeln!(
+        f,
+        "{:<width$} {:>10} {:>17} {:>10}",
+        "mean",
+        short(by_class.forward),
+        "",
+        short(by_class.backward)
+    )
 }
 
 /// Three significant digits, plain where that is short.
@@ -842,6 +1001,105 @@ mod tests {
         let small = p.iter().filter(|&&p| p < 0.1).count();
         assert!((0..12).contains(&small), "{p:?}");
         assert!(p.iter().any(|&p| p > 0.5));
+    }
+
+    /// An untrained map, which was told of these classes.
+    fn some_map(d: usize, classes: &[&str]) -> CharacteristicMap {
+        let mut config = crate::solver::Config::preset("auto", 10, 10, d).unwrap();
+        config.set("network.hidden", "[8]").unwrap();
+        let shape = crate::potential::Shape {
+            dim: d,
+            layers: config.layers().unwrap(),
+        };
+        let theta: Vec<f32> = (0..shape.parameters())
+            .map(|i| (i as f32 * 0.7).sin())
+            .collect();
+        let info = crate::model::ModelInfo {
+            kind: "model".into(),
+            format: crate::model::FORMAT_VERSION,
+            charflow: "0".into(),
+            dim: d,
+            columns: None,
+            classes: classes.iter().map(|c| c.to_string()).collect(),
+            config,
+            step: 1,
+        };
+        CharacteristicMap::new(info, crate::Scaling::identity(d), &theta).unwrap()
+    }
+
+    #[test]
+    fn the_mismatch_by_class_is_that_of_each_class_alone() {
+        let d = 2;
+        let side = |n: usize, seed: u64, weighted: bool| {
+            let points = cloud(n, d, 0.1 * seed as f64, seed).points;
+            let labels: Vec<String> = (0..n)
+                .map(|i| {
+                    if i == 5 {
+                        "lone"
+                    } else {
+                        ["a", "b"][i % 3 % 2]
+                    }
+                    .to_string()
+                })
+                .collect();
+            let weights: Vec<f64> = (0..n)
+                .map(|i| if weighted { 1.0 + (i % 4) as f64 } else { 1.0 })
+                .collect();
+            let samples = Samples::from_f64(&points, d)
+                .unwrap()
+                .with_labels(labels.clone())
+                .unwrap()
+                .with_weights(weights.clone())
+                .unwrap();
+            (samples, labels, weights)
+        };
+        let map = some_map(d, &["a", "b", "lone"]);
+        let sides = [side(120, 1, true), side(90, 2, false)];
+        let found = evaluate(&map, &sides[0].0, &sides[1].0, None, 3).unwrap();
+        let by_class = found.by_class.clone().unwrap();
+        assert_eq!(by_class.classes.len(), 2);
+        assert!(
+            found
+                .notes
+                .iter()
+                .any(|n| n.contains("class lone: 1 source"))
+        );
+        // The definition: both clouds without the other classes.
+        let part = |k: usize, class: &str, moved: bool| -> (Vec<f64>, Vec<f64>) {
+            let (samples, labels, weights) = &sides[k];
+            let rows: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
+            let sum: f64 = rows.iter().map(|&i| weights[i]).sum();
+            let points: Vec<f64> = rows.iter().flat_map(|&i| samples.point(i)).collect();
+            let points = match (moved, k) {
+                (false, _) => points,
+                (true, 0) => map.forward(&points).unwrap(),
+                (true, _) => map.backward(&points).unwrap(),
+            };
+            (points, rows.iter().map(|&i| weights[i] / sum).collect())
+        };
+        let mut means = [0.0; 2];
+        for c in &by_class.classes {
+            let ed = |from: usize| {
+                let (p, a) = part(from, &c.class, true);
+                let (q, b) = part(1 - from, &c.class, false);
+                energy_distance(&p, Some(&a), &q, Some(&b), d)
+            };
+            assert!((c.forward - ed(0)).abs() < 1e-5, "{} {}", c.forward, ed(0));
+            assert!((c.backward - ed(1)).abs() < 1e-5);
+            assert!(c.noise_forward > 0.0 && c.noise_backward > 0.0);
+            means[0] += 0.5 * ed(0);
+            means[1] += 0.5 * ed(1);
+        }
+        assert!((by_class.forward - means[0]).abs() < 1e-5);
+        assert!((by_class.backward - means[1]).abs() < 1e-5);
+        let text = found.to_string();
+        assert!(
+            text.contains("by class") && text.contains("\nmean "),
+            "{text}"
+        );
+        // A model that was not told of classes is not judged by them.
+        let plain = evaluate(&some_map(d, &[]), &sides[0].0, &sides[1].0, None, 3).unwrap();
+        assert!(plain.by_class.is_none() && !plain.to_string().contains("by class"));
     }
 
     #[test]

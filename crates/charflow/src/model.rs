@@ -4,8 +4,8 @@
 //! T(x) = x + V(grad u(x, 0))        S(y) = y - V(grad u(y, 1))        x_t = x + t V(grad u(x, 0))
 //! ```
 //!
-//! `model.safetensors` carries everything: the parameters by name, the scaling, and one JSON text in the metadata with shape, cost, columns,
-//! classes and version. Any safetensors reader opens it.
+//! `model.safetensors` carries everything: the parameters by name, the scaling, the box of either side's points, and one JSON text in the
+//! metadata with shape, cost, columns, classes and version. Any safetensors reader opens it.
 
 use crate::characteristic::flow::{Columns, Velocity};
 use crate::cost::{self, Cost};
@@ -14,7 +14,7 @@ use crate::exact::GaussianMap;
 use crate::loss::objective::to_lanes;
 use crate::map::{BackwardMap, ForwardMap, check_points};
 use crate::potential::{BLOCK, Isa, Network, Potential, Shape};
-use crate::samples::Scaling;
+use crate::samples::{Samples, Scaling};
 use crate::solver::Config;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -49,6 +49,69 @@ pub struct ModelInfo {
     pub step: u64,
 }
 
+/// The smallest box, sides along the axes, that holds a cloud; in the user's units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    /// The least value of each coordinate, `[d]`.
+    pub low: Vec<f64>,
+    /// The largest, `[d]`.
+    pub high: Vec<f64>,
+}
+
+/// How many widths of the box a point may lie outside before its image is called extrapolation.
+const FAR: f64 = 10.0;
+
+/// A side of the box counts as at least this share of the longest one, so that a constant column does not make every point a far one.
+const THIN: f64 = 0.01;
+
+impl Bounds {
+    /// The box of all points, whatever their weights.
+    #[must_use]
+    pub fn of(samples: &Samples) -> Self {
+        let d = samples.dim();
+        let (mut low, mut high) = (vec![f32::INFINITY; d], vec![f32::NEG_INFINITY; d]);
+        for row in samples.values().chunks_exact(d) {
+            for j in 0..d {
+                low[j] = low[j].min(row[j]);
+                high[j] = high[j].max(row[j]);
+            }
+        }
+        let user = |z: Vec<f32>| {
+            z.iter()
+                .zip(samples.origin())
+                .map(|(&z, o)| o + samples.unit() * f64::from(z))
+                .collect()
+        };
+        Bounds {
+            low: user(low),
+            high: user(high),
+        }
+    }
+
+    /// How many of the points `x: [n, d]` lie more than ten widths of the box outside it, in some coordinate.
+    ///
+    /// A side shorter than a hundredth of the longest counts as that long. A box that is one point is far from nothing.
+    #[must_use]
+    pub fn far(&self, x: &[f64]) -> usize {
+        let widths: Vec<f64> = self
+            .low
+            .iter()
+            .zip(&self.high)
+            .map(|(l, h)| h - l)
+            .collect();
+        let longest = widths.iter().copied().fold(0.0, f64::max);
+        if longest == 0.0 {
+            return 0;
+        }
+        let reach: Vec<f64> = widths.iter().map(|w| FAR * w.max(THIN * longest)).collect();
+        let far = |row: &&[f64]| {
+            (0..row.len())
+                .any(|j| row[j] < self.low[j] - reach[j] || row[j] > self.high[j] + reach[j])
+        };
+        x.chunks_exact(self.low.len()).filter(far).count()
+    }
+}
+
 /// Forward and backward map of one potential.
 pub struct CharacteristicMap {
     network: Network<f32>,
@@ -56,6 +119,7 @@ pub struct CharacteristicMap {
     inner_cost: Box<dyn Cost>,
     scaling: Scaling,
     linear: Option<GaussianMap>,
+    bounds: Option<[Bounds; 2]>,
     info: ModelInfo,
 }
 
@@ -119,6 +183,7 @@ impl CharacteristicMap {
             cost,
             scaling,
             linear: None,
+            bounds: None,
             info,
         })
     }
@@ -134,6 +199,32 @@ impl CharacteristicMap {
     #[must_use]
     pub fn linear(&self) -> Option<&GaussianMap> {
         self.linear.as_ref()
+    }
+
+    /// The same map with the boxes of the source and the target it was fitted to, which are then stored beside it.
+    #[must_use]
+    pub fn with_bounds(mut self, source: Bounds, target: Bounds) -> Self {
+        self.bounds = Some([source, target]);
+        self
+    }
+
+    /// The boxes of the source and of the target that the model was fitted to, if the file has them.
+    #[must_use]
+    pub fn bounds(&self) -> Option<&[Bounds; 2]> {
+        self.bounds.as_ref()
+    }
+
+    /// The first value of `x: [n, d]` that is beyond single precision in the model's units: row and column, from 0.
+    #[must_use]
+    pub fn out_of_reach(&self, x: &[f64]) -> Option<(usize, usize)> {
+        let d = self.dim();
+        let Scaling { shift, scale } = &self.scaling;
+        let at = x
+            .chunks_exact(d)
+            .flatten()
+            .zip(shift.iter().cycle())
+            .position(|(x, s)| !(((x - s) / scale) as f32).is_finite())?;
+        Some((at / d, at % d))
     }
 
     /// Dimension `d` of the points.
@@ -175,7 +266,8 @@ impl CharacteristicMap {
     /// The points at time `t` of the characteristics that start at `x: [n, d]` at time 0: `x + t V(grad u(x, 0))`.
     ///
     /// # Errors
-    /// [`Error::Problem`] for a time outside `[0, 1]` or points that are not finite or not of dimension `d`.
+    /// [`Error::Problem`] for a time outside `[0, 1]`, points that are not finite or not of dimension `d`, and points so far outside the
+    /// data that single precision does not hold them or their images.
     pub fn forward_at(&self, x: &[f64], t: f64) -> Result<Vec<f64>> {
         check_time(t)?;
         self.moved(x, 0.0, t)
@@ -198,7 +290,7 @@ impl CharacteristicMap {
     /// As for [`CharacteristicMap::forward_at`].
     pub fn potential(&self, x: &[f64], t: f64) -> Result<Vec<f64>> {
         check_time(t)?;
-        let n = check_points(x, self.dim())?;
+        let n = self.check_reach(x)?;
         let factor = self.cost.cost_factor(self.scaling.scale);
         let mut out = vec![0.0; n];
         self.each_block(x, t as f32, &mut out, 1, |_, u, _, _, out| {
@@ -210,7 +302,7 @@ impl CharacteristicMap {
     }
 
     fn moved(&self, x: &[f64], at: f64, factor: f64) -> Result<Vec<f64>> {
-        check_points(x, self.dim())?;
+        self.check_reach(x)?;
         let mut out = x.to_vec();
         let d = self.dim();
         let velocity = Velocity::new(self.inner_cost.as_ref(), d);
@@ -223,7 +315,26 @@ impl CharacteristicMap {
             }
             self.scaling.displace(out, &extra.rows[..n * d], factor);
         });
-        Ok(out)
+        match out.iter().position(|v| !v.is_finite()) {
+            None => Ok(out),
+            Some(at) => Err(Error::Problem(format!(
+                "the image of row {} is not finite: the point lies too far outside the data the model was fitted on",
+                at / d + 1
+            ))),
+        }
+    }
+
+    fn check_reach(&self, x: &[f64]) -> Result<usize> {
+        let n = check_points(x, self.dim())?;
+        match self.out_of_reach(x) {
+            None => Ok(n),
+            Some((i, j)) => Err(Error::Problem(format!(
+                "row {}, column {} of the points is {:e}: too far outside the data the model was fitted on, single precision does not hold it",
+                i + 1,
+                j + 1,
+                x[i * self.dim() + j]
+            ))),
+        }
     }
 
     /// Runs `work(points in block, u, gradient, memory, out rows)` over all blocks, in parallel; `width` numbers of `out` a point.
@@ -320,6 +431,17 @@ impl CharacteristicMap {
                 le_f64(&linear.matrix()),
             ));
         }
+        if let Some(bounds) = &self.bounds {
+            for (side, bounds) in ["source", "target"].into_iter().zip(bounds) {
+                let d = self.dim();
+                tensors.push((
+                    format!("box.{side}"),
+                    Dtype::F64,
+                    vec![2, d],
+                    le_f64(&[&bounds.low[..], &bounds.high].concat()),
+                ));
+            }
+        }
         let text = serde_json::to_string(&self.info).map_err(|e| e.to_string())?;
         to_safetensors(&tensors, text)
     }
@@ -391,11 +513,31 @@ impl CharacteristicMap {
         } else {
             None
         };
+        // Files of earlier versions have no boxes.
+        let bounds = if file.names().contains(&"box.source") {
+            let part = |name: &str| -> Result<Bounds> {
+                let low_high = read_f64(&file, name, &[2, d]).map_err(bad)?;
+                if !low_high.iter().all(|v| v.is_finite()) {
+                    return Err(bad(format!(
+                        "the tensor \"{name}\" is not finite; the file is damaged"
+                    )));
+                }
+                Ok(Bounds {
+                    low: low_high[..d].to_vec(),
+                    high: low_high[d..].to_vec(),
+                })
+            };
+            Some([part("box.source")?, part("box.target")?])
+        } else {
+            None
+        };
         let map = match cost {
             Some(cost) => Self::with_cost(info, scaling, &theta, cost),
             None => Self::new(info, scaling, &theta),
         };
-        Ok(map.map_err(|e| bad(e.to_string()))?.with_linear(linear))
+        let mut map = map.map_err(|e| bad(e.to_string()))?.with_linear(linear);
+        map.bounds = bounds;
+        Ok(map)
     }
 }
 
@@ -463,22 +605,31 @@ pub(crate) fn io(path: &Path, e: &std::io::Error) -> Error {
     }
 }
 
-/// Writes a file so that at any moment either the old or the new content is there, whole.
+/// Writes a file so that at any moment either the old or the new content is there, whole: a temporary file beside it, flushed to the disk,
+/// then renamed. The library's own, for models and checkpoints; tables and figures go through `charflow_io::AtomicFile`.
 ///
 /// # Errors
-/// [`Error::Io`]; the temporary file is removed.
+/// [`Error::Io`]; the temporary file is removed, and what was there before is as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    // A link stays a link: what it points to is replaced.
+    let target = match std::fs::symlink_metadata(path) {
+        Ok(m) if m.file_type().is_symlink() => {
+            std::fs::canonicalize(path).unwrap_or_else(|_| path.into())
+        }
+        _ => path.to_path_buf(),
+    };
+    let mut name = std::ffi::OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
+    let temporary = target.with_file_name(name);
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
+        std::fs::rename(&temporary, &target)?;
         // The rename is on disk only once the folder is.
-        if let Some(folder) = path.parent()
+        if let Some(folder) = target.parent()
             && let Ok(folder) = std::fs::File::open(if folder.as_os_str().is_empty() {
                 Path::new(".")
             } else {
@@ -491,7 +642,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().map_err(|e| {
         let _ = std::fs::remove_file(&temporary);
-        io(path, &e)
+        Error::Io {
+            path: path.into(),
+            message: format!("cannot be written: {e}"),
+        }
     })
 }
 
@@ -613,4 +767,118 @@ pub(crate) fn read_f64(
         .iter()
         .map(|b| f64::from_le_bytes(*b))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(bounds: bool) -> CharacteristicMap {
+        let mut config = Config::preset("auto", 10, 10, 2).unwrap();
+        config.set("network.hidden", "[8]").unwrap();
+        let info = ModelInfo {
+            kind: "model".into(),
+            format: FORMAT_VERSION,
+            charflow: "0".into(),
+            dim: 2,
+            columns: None,
+            classes: vec![],
+            step: 1,
+            config,
+        };
+        let shape = Shape {
+            dim: 2,
+            layers: info.config.layers().unwrap(),
+        };
+        let theta: Vec<f32> = (0..shape.parameters())
+            .map(|i| ((i as f32) * 0.7).sin())
+            .collect();
+        let scaling = Scaling {
+            shift: vec![1.0, -1.0],
+            scale: 2.0,
+        };
+        let map = CharacteristicMap::new(info, scaling, &theta).unwrap();
+        let cloud = |v: &[f64]| Bounds::of(&Samples::from_f64(v, 2).unwrap());
+        if bounds {
+            map.with_bounds(
+                cloud(&[0.0, 1.0, 2.0, -3.0, 1.0, 0.5]),
+                cloud(&[5.0, 5.0, 6.0, 7.0]),
+            )
+        } else {
+            map
+        }
+    }
+
+    #[test]
+    fn the_boxes_go_with_the_file_and_files_without_them_load() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        map(true).save(&path).unwrap();
+        let bounds = CharacteristicMap::load(&path).unwrap();
+        let bounds = bounds.bounds().unwrap();
+        assert_eq!(
+            (&bounds[0].low[..], &bounds[0].high[..]),
+            (&[0.0, -3.0][..], &[2.0, 1.0][..])
+        );
+        assert_eq!(
+            (&bounds[1].low[..], &bounds[1].high[..]),
+            (&[5.0, 5.0][..], &[6.0, 7.0][..])
+        );
+        map(false).save(&path).unwrap();
+        assert!(CharacteristicMap::load(&path).unwrap().bounds().is_none());
+        let names = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn far_is_more_than_ten_widths_out() {
+        let bounds = Bounds {
+            low: vec![0.0, -1.0, 7.0],
+            high: vec![2.0, 1.0, 7.0],
+        };
+        assert_eq!(
+            bounds.far(&[
+                21.9, 0.0, 7.0, 22.1, 0.0, 7.0, 0.0, -20.9, 7.0, 0.0, -21.1, 7.0
+            ]),
+            2
+        );
+        // The constant column counts as a hundredth of the longest side.
+        assert_eq!(bounds.far(&[0.0, 0.0, 7.19, 0.0, 0.0, 7.21]), 1);
+        let point = Bounds {
+            low: vec![1.0],
+            high: vec![1.0],
+        };
+        assert_eq!(point.far(&[1e9]), 0);
+    }
+
+    #[test]
+    fn what_single_precision_does_not_hold_is_refused() {
+        let map = map(false);
+        assert!(map.forward(&[0.0, 1e9, 3.0, 4.0]).is_ok());
+        assert_eq!(map.out_of_reach(&[0.0, 1.0, 1e39, 0.0]), Some((1, 0)));
+        assert_eq!(map.out_of_reach(&[6e38, -6e38]), None);
+        for value in [1e39, -1e300] {
+            let points = [0.0, 0.0, 0.0, 0.0, 1.0, value];
+            for e in [
+                map.forward(&points).unwrap_err(),
+                map.backward(&points).unwrap_err(),
+                map.potential(&points, 0.5).unwrap_err(),
+            ] {
+                assert!(e.to_string().contains("row 3, column 2"), "{e}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder is in the way of the rename.
+        let path = folder.path().join("model");
+        std::fs::create_dir(&path).unwrap();
+        let e = write_atomically(&path, b"x").unwrap_err().to_string();
+        assert!(e.contains("model: cannot be written"), "{e}");
+        let e = write_atomically(&folder.path().join("none/model"), b"x").unwrap_err();
+        assert!(e.to_string().contains("cannot be written"), "{e}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -2,14 +2,15 @@
 
 use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
-use crate::files::{Brief, ColumnArgs, FileRecord, Points, read_pair};
+use crate::files::{Brief, ColumnArgs, FileRecord, Points, RowArgs, read_pair};
 use crate::interrupt::Guard;
 use crate::pictures::{Clouds, draw};
 use crate::progress::Watcher;
 use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_file};
-use crate::terminal::{duration, note, parse_duration, say, shown};
+use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
 use charflow::evaluate::{Evaluation, evaluate};
+use charflow::model::Bounds;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,8 +28,9 @@ Example (every line runs as printed):
   charflow data swiss-roll -o data
   charflow data moons -o data
   charflow fit data/swiss-roll.csv data/moons.csv -o run --steps 2000 --set 'network.hidden=[32,32]'
-  charflow data labelled-mixture -o mixture
-  charflow fit mixture/source.csv mixture/target.csv -o run-mixture --labels label --time-limit 20s")]
+  charflow data labelled-mixture -o m
+  charflow fit m/source.csv m/target.csv -o run-m --labels label --time-limit 20s
+  charflow fit m/source.csv m/source.csv -o ab --source-rows 3=A --target-rows 3=B --steps 2000")]
 pub struct Fit {
     /// The source points
     #[arg(value_name = "SOURCE")]
@@ -41,6 +43,8 @@ pub struct Fit {
     pub out: PathBuf,
     #[command(flatten)]
     pub columns: ColumnArgs,
+    #[command(flatten)]
+    pub rows: RowArgs,
     /// The transport cost [default: quadratic]
     #[arg(long, value_name = "COST")]
     pub cost: Option<String>,
@@ -138,11 +142,17 @@ impl Fit {
         let _lock = lock;
 
         // What is looked at afterwards is copied now: the solver works on the points in place.
-        let clouds = (!self.no_figures).then(|| Clouds::of(problem.source(), problem.target()));
+        let clouds = (!self.no_figures).then(|| {
+            let files = [&data.source, &data.target];
+            Clouds::of(files, problem.source(), problem.target())
+        });
+        let bounds = [problem.source(), problem.target()].map(Bounds::of);
         if !self.json {
-            say(&begun(&problem, &config, &checkpoint))?;
+            say(&begun(&problem, &config, &data, &checkpoint))?;
         }
-        let solution = self.solve(&run, problem, &config, &data, checkpoint)?;
+        let mut solution = self.solve(&run, problem, &config, &data, checkpoint)?;
+        let [source, target] = bounds;
+        solution.map = solution.map.with_bounds(source, target);
         solution.map.save(&run.model())?;
         run.write_history(&solution.history)?;
 
@@ -234,7 +244,7 @@ impl Fit {
         // Wrong settings are told before large files are read.
         self.settings(2, 2, 1)?;
         super::set_threads(self.threads.unwrap_or(0))?;
-        let (source, target) = read_pair(&self.source, &self.target, &self.columns)?;
+        let (source, target) = read_pair(&self.source, &self.target, &self.columns, &self.rows)?;
         let data = record(&self.columns, &source, &target);
         let cost = charflow::cost::parse(self.cost.as_deref().unwrap_or("quadratic"))?;
         let problem = Problem::new(source.samples, target.samples, cost)?;
@@ -294,6 +304,8 @@ impl Fit {
             ("labels", &old.labels, &asked.labels),
             ("weights", &old.weights, &asked.weights),
             ("array", &old.array, &asked.array),
+            ("source-rows", &old.source.chosen, &self.rows.source_rows),
+            ("target-rows", &old.target.chosen, &self.rows.target_rows),
         ] {
             if is.is_some() && is != was {
                 return Err(Failure::input(format!(
@@ -306,7 +318,7 @@ impl Fit {
         }
         super::set_threads(config.threads)?;
         let columns = old.column_args();
-        let (source, target) = read_pair(&self.source, &self.target, &columns)?;
+        let (source, target) = read_pair(&self.source, &self.target, &columns, &old.row_args())?;
         for (points, was, side) in [
             (&source, &old.source, "source"),
             (&target, &old.target, "target"),
@@ -557,7 +569,12 @@ fn judged_on(fitted: bool) -> &'static str {
     }
 }
 
-fn begun(problem: &Problem, config: &Config, checkpoint: &Option<Checkpoint>) -> String {
+fn begun(
+    problem: &Problem,
+    config: &Config,
+    data: &DataRecord,
+    checkpoint: &Option<Checkpoint>,
+) -> String {
     let d = problem.dim();
     let mut text = format!(
         "{} points ({}) to {} points ({}), {d} column{}\n",
@@ -567,6 +584,12 @@ fn begun(problem: &Problem, config: &Config, checkpoint: &Option<Checkpoint>) ->
         problem.target().name(),
         if d == 1 { "" } else { "s" }
     );
+    for choice in [&data.source, &data.target]
+        .into_iter()
+        .filter_map(FileRecord::choice)
+    {
+        text.push_str(&format!("{choice}\n"));
+    }
     let classes = problem.source().class_names().len();
     if classes > 0 {
         text.push_str(&format!("{classes} classes, paired by name\n"));
@@ -619,10 +642,15 @@ fn next(run: &RunDir, data: &DataRecord, figures: bool) -> String {
         text.push_str(", figures");
     }
     text.push_str(&format!(
-        "\nnext: charflow transport {place} {} -o moved.csv\n      charflow evaluate {place} {} {}",
+        "\nnext: charflow transport {place} {}{} -o moved.csv\n      charflow evaluate {place} {} {}{}",
         shown(&data.source.path),
+        data.source
+            .chosen
+            .as_ref()
+            .map_or(String::new(), |rows| format!(" --rows {}", quoted(rows))),
         shown(&data.source.path),
-        shown(&data.target.path)
+        shown(&data.target.path),
+        data.row_args().words()
     ));
     text
 }

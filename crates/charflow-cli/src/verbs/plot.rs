@@ -66,7 +66,7 @@ impl Plot {
         };
         let source = place(&self.source, &data.source, "--source")?;
         let target = place(&self.target, &data.target, "--target")?;
-        let (source, target) = read_pair(&source, &target, &data.column_args())?;
+        let (source, target) = read_pair(&source, &target, &data.column_args(), &data.row_args())?;
         for (points, record, side) in [
             (&source, &data.source, "source"),
             (&target, &data.target, "target"),
@@ -90,7 +90,11 @@ impl Plot {
         let out = self.out.unwrap_or_else(|| run.figures());
         for file in draw(
             &fitted.map,
-            &Clouds::of(&source.samples, &target.samples),
+            &Clouds::of(
+                [&source.record, &target.record],
+                &source.samples,
+                &target.samples,
+            ),
             &history,
             &out,
         )? {

@@ -5,6 +5,7 @@ use crate::files::{ColumnArgs, options_for};
 use crate::interrupt::{self, Guard};
 use crate::run::Fitted;
 use crate::terminal::{duration, note, shown, tell};
+use charflow::model::CharacteristicMap;
 use charflow_io::{Format, Reader, Writer};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,7 +23,10 @@ Example (every line runs as printed):
   charflow fit data/swiss-roll.csv data/moons.csv -o run --time-limit 20s
   charflow transport run data/swiss-roll.csv -o moved.csv
   charflow transport run data/moons.csv -o back.npy --backward
-  charflow transport run data/swiss-roll.csv -o halfway.csv --at 0.5")]
+  charflow transport run data/swiss-roll.csv -o halfway.csv --at 0.5
+  charflow data labelled-mixture -o mixture
+  charflow fit mixture/source.csv mixture/target.csv -o run-mixture --labels label --time-limit 20s
+  charflow transport run-mixture mixture/source.csv -o some.csv --rows label=A,B")]
 pub struct Transport {
     /// A run directory, or a model file
     #[arg(value_name = "RUN")]
@@ -42,6 +46,9 @@ pub struct Transport {
     /// The columns that are coordinates [default: those of the fit]
     #[arg(long, value_name = "SPEC")]
     columns: Option<String>,
+    /// Only these rows: day=2, or stage=early,late
+    #[arg(long, value_name = "COLUMN=VALUES")]
+    rows: Option<String>,
     /// The array of an .npz that holds the points
     #[arg(long, value_name = "KEY")]
     array: Option<String>,
@@ -54,6 +61,15 @@ pub struct Transport {
 struct Chunk {
     rows: Vec<f64>,
     extras: Vec<String>,
+    /// Where each row stands in the file, from 1.
+    places: Vec<u64>,
+}
+
+/// Rows moved, and how many of them lie far outside the data of the fit.
+#[derive(Default)]
+struct Moved {
+    rows: usize,
+    far: usize,
 }
 
 impl Transport {
@@ -86,14 +102,15 @@ impl Transport {
                 .or_else(|| fitted.data.as_ref().and_then(|d| d.array.clone())),
             ..Default::default()
         };
-        let options = match options_for(&self.input, &args, &fitted.expected()) {
+        let rows = self.rows.as_deref();
+        let options = match options_for(&self.input, &args, rows, &fitted.expected()) {
             // The run's own array may be missing in another file.
             Err(_) if self.array.is_none() && args.array.is_some() => {
                 let args = ColumnArgs {
                     array: None,
                     ..args
                 };
-                options_for(&self.input, &args, &fitted.expected())?
+                options_for(&self.input, &args, rows, &fitted.expected())?
             }
             other => other?,
         };
@@ -132,11 +149,11 @@ impl Transport {
         let (read, moved, wrote) = std::thread::scope(|scope| {
             let read = scope.spawn(|| read_all(&mut reader, size, keep, to_move));
             let write = scope.spawn(|| write_all(&mut writer, moved_out));
-            let moved = move_all(&fitted, self.backward, self.at, moved_in, to_write);
+            let moved = self.move_all(&fitted, &columns, moved_in, to_write);
             (join(read.join()), moved, join(write.join()))
         });
         read?;
-        moved?;
+        let moved = moved?;
         wrote?;
         if interrupt::asked() {
             return Err(Failure::Short(format!(
@@ -150,15 +167,89 @@ impl Transport {
                 self.input.display()
             )));
         }
+        if moved.far > 0 {
+            tell(&format!(
+                "warning: {} of {} rows lie far outside the data the model was fitted on; their images are extrapolation",
+                moved.far, moved.rows
+            ));
+        }
         let rows = writer.rows();
         writer.finish()?;
         tell(&format!(
-            "{rows} point{} in {} to {}",
+            "{rows} point{}{} in {} to {}",
             if rows == 1 { "" } else { "s" },
+            if self.rows.is_some() {
+                format!(" of {}", reader.rows_looked_at())
+            } else {
+                String::new()
+            },
             duration(started.elapsed().as_secs_f64()),
             shown(&self.out)
         ));
         Ok(())
+    }
+
+    /// Moves what comes, chunk by chunk.
+    fn move_all(
+        &self,
+        fitted: &Fitted,
+        columns: &[String],
+        from: Receiver<Chunk>,
+        to: SyncSender<Chunk>,
+    ) -> Result<Moved> {
+        let map = &fitted.map;
+        let bounds = map.bounds().map(|b| &b[usize::from(self.backward)]);
+        let mut moved = Moved::default();
+        for chunk in from {
+            let rows = self
+                .images(map, &chunk.rows)
+                .map_err(|e| self.refusal(map, columns, &chunk).unwrap_or(e.into()))?;
+            moved.rows += chunk.places.len();
+            moved.far += bounds.map_or(0, |b| b.far(&chunk.rows));
+            if to.send(Chunk { rows, ..chunk }).is_err() {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn images(&self, map: &CharacteristicMap, rows: &[f64]) -> charflow::Result<Vec<f64>> {
+        if self.backward {
+            map.backward_at(rows, self.at.unwrap_or(0.0))
+        } else {
+            map.forward_at(rows, self.at.unwrap_or(1.0))
+        }
+    }
+
+    /// The first row of a chunk that cannot be moved, by its place in the file, and the column that is the reason.
+    fn refusal(
+        &self,
+        map: &CharacteristicMap,
+        columns: &[String],
+        chunk: &Chunk,
+    ) -> Option<Failure> {
+        let d = map.dim();
+        let (k, row) = chunk
+            .rows
+            .chunks_exact(d)
+            .enumerate()
+            .find(|(_, row)| self.images(map, row).is_err())?;
+        let (column, why) = match map.out_of_reach(row) {
+            Some((_, j)) => (j, "single precision in the model's units does not hold it"),
+            // The value farthest out.
+            None => {
+                let out = |j: usize| (row[j] - map.scaling().shift[j]).abs();
+                let column = (0..d).max_by(|&i, &j| out(i).total_cmp(&out(j)))?;
+                (column, "its image is not finite")
+            }
+        };
+        Some(Failure::input(format!(
+            "{}, row {}, column `{}`: the value {:e} lies too far outside the data the model was fitted on: {why}. Leave the row out or mend it.",
+            self.input.display(),
+            chunk.places.get(k)?,
+            columns.get(column)?,
+            row[column]
+        )))
     }
 }
 
@@ -178,36 +269,17 @@ fn read_all(reader: &mut Reader, size: usize, keep: bool, to: SyncSender<Chunk>)
         } else {
             Vec::new()
         };
-        if to.send(Chunk { rows, extras }).is_err() {
-            return Ok(());
-        }
-    }
-}
-
-fn move_all(
-    fitted: &Fitted,
-    backward: bool,
-    at: Option<f64>,
-    from: Receiver<Chunk>,
-    to: SyncSender<Chunk>,
-) -> Result<()> {
-    for chunk in from {
-        let rows = if backward {
-            fitted.map.backward_at(&chunk.rows, at.unwrap_or(0.0))?
-        } else {
-            fitted.map.forward_at(&chunk.rows, at.unwrap_or(1.0))?
+        let count = rows.len() / reader.dim();
+        let places = (0..count).map(|k| reader.row_in_file(k)).collect();
+        let chunk = Chunk {
+            rows,
+            extras,
+            places,
         };
-        if to
-            .send(Chunk {
-                rows,
-                extras: chunk.extras,
-            })
-            .is_err()
-        {
+        if to.send(chunk).is_err() {
             return Ok(());
         }
     }
-    Ok(())
 }
 
 fn write_all(writer: &mut Writer, from: Receiver<Chunk>) -> Result<()> {

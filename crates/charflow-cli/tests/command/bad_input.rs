@@ -211,6 +211,7 @@ fn a_disk_that_is_full_and_a_folder_that_cannot_be_written() {
         |line: &str| place.shell(&format!("trap '' XFSZ; ulimit -f 8; exec charflow {line}"));
     full("transport run big/moons.csv -o o.csv").refused(&["o.csv"]);
     full("data moons -o . -n 20000").refused(&["moons.csv"]);
+    full("plot run -o .").refused(&["transport.png", "Nothing was left behind"]);
     assert_eq!(place.names("."), before);
     let fit = "fit a.csv b.csv -o full --steps 20 --no-figures --set network.hidden=[64,64] --set batch.collocation=64";
     let ended = full(fit);
@@ -229,7 +230,13 @@ fn a_disk_that_is_full_and_a_folder_that_cannot_be_written() {
     place
         .run("data moons -o a.csv/data")
         .refused(&["a.csv/data"]);
+    place
+        .run("plot run -o a.csv/pictures")
+        .refused(&["a.csv/pictures"]);
     if cfg!(target_os = "linux") {
+        place
+            .run("plot run -o /proc")
+            .refused(&["/proc/transport.png", "cannot be written"]);
         place
             .fit("a.csv b.csv -o /proc/nowhere/run --steps 5")
             .refused(&["/proc/nowhere/run"]);

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod judge;
 mod place;
 mod resume;
+mod rows;
 mod transport;
 mod verbs;

@@ -398,6 +398,11 @@ fn every_verb_has_help_with_an_example_that_runs_as_printed() {
             {
                 line.push_str(" -n 200");
             }
+            // A line that the help has broken would run with fewer options than it shows.
+            assert!(
+                !line.starts_with("charflow fit") || line.contains("--steps 5"),
+                "broken: {line}"
+            );
             let ended = place.shell(&format!("cd {folder} && {line}"));
             assert_eq!(ended.code, Some(0), "{line}: {ended:?}");
         }

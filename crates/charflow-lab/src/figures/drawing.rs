@@ -1,7 +1,6 @@
 //! One drawing, two files: a list of simple shapes in pixels, written as SVG or painted as PNG.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use tiny_skia::{FillRule, LineCap, Paint, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
@@ -369,35 +368,10 @@ impl Drawing {
             path: png.clone(),
             message,
         })?;
-        write_whole(&png, &pixels)?;
-        write_whole(&svg, self.svg().as_bytes())?;
+        charflow_io::write_file(&png, &pixels)?;
+        charflow_io::write_file(&svg, self.svg().as_bytes())?;
         Ok(vec![png, svg])
     }
-}
-
-/// Writes a file by way of a temporary one beside it, flushed to the disk and renamed: nobody sees half a file.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
-    let fail = |e: std::io::Error| LabError::Io {
-        path: path.to_path_buf(),
-        message: e.to_string(),
-    };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".figure-");
-    #[cfg(unix)]
-    {
-        // Temporary files are private by default; a figure is as readable as any other new file.
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
 }
 
 /// A coordinate with at most two decimals.
