@@ -10,7 +10,6 @@ use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_f
 use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
 use charflow::evaluate::{Evaluation, evaluate};
-use charflow::model::Bounds;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,13 +145,10 @@ impl Fit {
             let files = [&data.source, &data.target];
             Clouds::of(files, problem.source(), problem.target())
         });
-        let bounds = [problem.source(), problem.target()].map(Bounds::of);
         if !self.json {
             say(&begun(&problem, &config, &data, &checkpoint))?;
         }
-        let mut solution = self.solve(&run, problem, &config, &data, checkpoint)?;
-        let [source, target] = bounds;
-        solution.map = solution.map.with_bounds(source, target);
+        let solution = self.solve(&run, problem, &config, &data, checkpoint)?;
         solution.map.save(&run.model())?;
         run.write_history(&solution.history)?;
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::energy_distance::spread;
 use crate::loss::{Batch, Group, LossWeights, Objective, Values};
-use crate::model::{CharacteristicMap, FORMAT_VERSION, ModelInfo};
+use crate::model::{Bounds, CharacteristicMap, FORMAT_VERSION, ModelInfo};
 use crate::potential::network::initial_parameters;
 use crate::potential::{Isa, Network, Potential, Shape};
 use crate::problem::{Pairing, Problem, Split};
@@ -749,7 +749,11 @@ impl<'a> Training<'a> {
             &self.state.best,
             self.problem.cost().rescaled(1.0),
         )?
-        .with_linear(linear);
+        .with_linear(linear)
+        .with_bounds(
+            Bounds::of(self.problem.source()),
+            Bounds::of(self.problem.target()),
+        );
         let (points, fitted) = self.judging_points()?;
         Ok(Solution {
             map,
