@@ -45,10 +45,6 @@ macro_rules! elementwise {
 }
 
 elementwise! {
-    /// `out = a b`.
-    mul, mul_isa, mul_body, (a, b), o => a.mul(b)
-}
-elementwise! {
     /// `out = 2 a b`.
     cross, cross_isa, cross_body, (a, b), o => a.add(a).mul(b)
 }

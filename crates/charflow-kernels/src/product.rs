@@ -33,6 +33,11 @@ fn tile_rows<T: Real>(isa: Isa) -> usize {
     }
 }
 
+/// A length that a slice is held to: no wrapped product may pass for a short one.
+fn product(a: usize, b: usize) -> usize {
+    a.checked_mul(b).expect("a length beyond any memory")
+}
+
 /// The first row of band `i` of `n` rows cut into `bands` nearly equal bands.
 #[inline(always)]
 fn band_start(n: usize, bands: usize, i: usize) -> usize {
@@ -49,7 +54,7 @@ impl<T: Real> Packed<T> {
             rows,
             depth,
             bands: rows.div_ceil(tile_rows::<T>(isa)),
-            data: Aligned::zeros(rows * depth),
+            data: Aligned::zeros(product(rows, depth)),
         }
     }
 
@@ -91,8 +96,8 @@ impl<T: Real> Packed<T> {
     /// If a slice is shorter than its shape.
     #[inline]
     pub fn multiply(&self, b: &[T], init: Init<'_, T>, finish: Finish<'_, T>) {
-        let n = self.rows * BLOCK;
-        assert!(b.len() >= self.depth * BLOCK);
+        let n = product(self.rows, BLOCK);
+        assert!(b.len() >= product(self.depth, BLOCK));
         let (kind, io) = finish.places(n);
         let (start, from) = match init {
             Init::Zero => (Start::Zero, std::ptr::null()),
@@ -596,7 +601,9 @@ multiply!(f64, multiply_f64);
 #[inline]
 pub fn gram<T: Real>(isa: Isa, depth: usize, a: &[T], b: &[T], c: &mut [T]) {
     assert!(
-        a.len() >= depth * BLOCK && b.len() >= depth * BLOCK && c.len() >= BLOCK * BLOCK,
+        a.len() >= product(depth, BLOCK)
+            && b.len() >= product(depth, BLOCK)
+            && c.len() >= BLOCK * BLOCK,
         "gram: slices too short for depth {depth}"
     );
     // SAFETY: the lengths were checked.
@@ -668,10 +675,10 @@ pub fn outer_add<T: Real>(
     terms: &[OuterTerm<'_, T>],
     c: &mut [T],
 ) {
-    assert!(width.is_multiple_of(PAD) && c.len() >= rows * width);
+    assert!(width.is_multiple_of(PAD) && c.len() >= product(rows, width));
     assert!(!terms.is_empty() && terms.len() <= 2);
     for term in terms {
-        assert!(term.x.len() >= rows * BLOCK && term.z.len() >= BLOCK * width);
+        assert!(term.x.len() >= product(rows, BLOCK) && term.z.len() >= product(BLOCK, width));
     }
     let last = terms[terms.len() - 1];
     // SAFETY: the lengths were checked.
@@ -778,14 +785,14 @@ by_isa!(outer_by_isa = outer_body(rows: usize, width: usize, terms: usize, x: [*
 
 /// `dst[s, r] = src[r, s]`: a feature-major block `[rows, 48]` to sample-major `[48, width]`, `width = padded(rows)`.
 ///
-/// The padding columns of `dst` are left as they are (zero, if the buffer began so).
+/// The padding columns of `dst` are left as they are.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
 #[inline]
 pub fn transpose<T: Real>(isa: Isa, rows: usize, src: &[T], dst: &mut [T]) {
     let width = crate::padded(rows);
-    assert!(src.len() >= rows * BLOCK && dst.len() >= BLOCK * width);
+    assert!(src.len() >= product(rows, BLOCK) && dst.len() >= product(BLOCK, width));
     #[cfg(target_arch = "x86_64")]
     if isa != Isa::portable() && std::mem::size_of::<T>() == 4 {
         // SAFETY: T is f32 (the only Real of 4 bytes); both sets other than the portable one include AVX; lengths were checked.

@@ -4,9 +4,17 @@ use crate::simd::{Lanes, Simd};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
+/// Nobody else may implement `Real`: the kernels' `unsafe` relies on its two types and their vectors.
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
 /// `f32` or `f64`, with the vector types that carry it in each instruction set.
 pub trait Real:
-    Copy
+    sealed::Sealed
+    + Copy
     + Send
     + Sync
     + Default

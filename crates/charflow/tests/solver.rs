@@ -115,9 +115,16 @@ fn finds_the_gaussian_map_whatever_the_units() {
 
 #[test]
 fn the_same_model_on_any_number_of_threads_and_after_a_stop() {
+    for kind in ["adam", "soap"] {
+        same_model(kind);
+    }
+}
+
+fn same_model(kind: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (x, y) = gaussians(500, 1.0, 0.0);
-    let config = small(40);
+    let mut config = small(40);
+    config.set("optimiser.kind", kind).unwrap();
     let whole = bytes(&solve(&config, &x, &y, 2).map, folder.path());
     for threads in [1, 3] {
         let other = Config {
@@ -223,9 +230,16 @@ fn a_model_file_gives_the_same_map_and_damage_is_said() {
 
 #[test]
 fn a_rate_that_explodes_goes_back_a_bounded_number_of_times() {
+    for kind in ["adam", "soap"] {
+        explodes(kind);
+    }
+}
+
+fn explodes(kind: &str) {
     let (x, y) = gaussians(300, 1.0, 0.0);
     let mut config = small(60);
     config.set("optimiser.rate", "1e30").unwrap();
+    config.set("optimiser.kind", kind).unwrap();
     config.set("optimiser.warm_up", "0").unwrap();
     config.set("guard.retries", "3").unwrap();
     let solution = solve(&config, &x, &y, 2);

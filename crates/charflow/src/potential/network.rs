@@ -120,8 +120,14 @@ pub struct Workspace<T> {
 
 impl<T: Scalar> Network<T> {
     /// A network of the given shape with all parameters zero.
+    ///
+    /// # Panics
+    /// If a layer has squares of the input but not the input itself, or neither the input nor the layer before.
     #[must_use]
     pub fn new(isa: Isa, shape: Shape) -> Self {
+        for layer in &shape.layers {
+            assert!(layer.input || layer.previous && !layer.quadratic);
+        }
         let places = shape.places(|h| h);
         let make = |list: &[Option<Place>]| {
             list.iter()
@@ -451,9 +457,6 @@ impl<T: Scalar> Network<T> {
                 let (x, z) = (&tape.x, &work.delta_flipped[..]);
                 self.outer(self.padded.q[l], layer.width, &[OuterTerm { x, z }], into);
             }
-            // Columns beyond a layer's width must stay zero for the next, wider or narrower, layer.
-            clear_padding(layer.width, &mut work.adjoint_flipped);
-            clear_padding(layer.width, &mut work.delta_flipped);
         }
         self.accumulate_output(tape, ubar, None, into);
     }
@@ -542,8 +545,6 @@ impl<T: Scalar> Network<T> {
                 let terms = work.terms([&tape.x, seed]);
                 self.outer(self.padded.q[l], layer.width, &terms, into);
             }
-            clear_padding(layer.width, &mut work.adjoint_flipped);
-            clear_padding(layer.width, &mut work.delta_flipped);
             if let Some(c) = &self.c[l] {
                 self.adjoint(tape, work, l - 1, &c.reverse, &[]);
             }
@@ -611,12 +612,5 @@ fn residual<T>(residual: bool, above: &[T]) -> Init<'_, T> {
         Init::Block(above)
     } else {
         Init::Zero
-    }
-}
-
-/// Zeroes a transposed block whose width is not its padded width: a layer of another width reads other columns of it.
-fn clear_padding<T: Scalar>(width: usize, flipped: &mut [T]) {
-    if padded(width) != width {
-        flipped.fill(T::ZERO);
     }
 }

@@ -152,7 +152,9 @@ impl Checkpoint {
                 .map_err(|_| format!("the tensor \"{name}\" is missing"))
         };
         let parameters = length("now.theta")?;
-        let memory = length("now.memory")?;
+        let memory = length("now.memory").map_err(|_| {
+            "it was written by an earlier version, which this one cannot resume; begin again with --force"
+        })?;
         let dim = length("scaling.shift")?;
         let rows = length("history")?;
         if rows.len() != 2 || rows[1] != COLUMNS {

@@ -5,7 +5,7 @@
 //! SOAP (Vyas et al. 2024): for a weight matrix with gradient `G [r, h]`, keep running means `L` of `G G'` and `R` of `G' G`, and orthonormal eigenvectors
 //! `U` of `L`, `V` of `R`. Adam's second moment is that of `U' G V`; the update is `U [(U' m V) / (sqrt(v^) + eps)] V'`. So the step is scaled by direction, not by
 //! entry. The energy distance is flat in many directions and steep in few, which are mixtures of entries.
-//! The bases begin as the eigenvectors of the first step, which changes no weights, and are renewed every [`OptimiserConfig::refresh`] steps by one step of
+//! The bases begin as the eigenvectors of the first step, which changes no matrix, and are renewed every [`OptimiserConfig::refresh`] steps by one step of
 //! orthogonal iteration. Vectors (biases, output) take Adam's update.
 //!
 //! Measured on a drawn Gaussian pair, 100,000 samples, one seed, forward UVP in percent, Adam against SOAP at rate 3e-3: D = 4, 2,500 steps, 0.077 and 0.033;
@@ -20,6 +20,9 @@ use rayon::prelude::*;
 
 /// A side longer than this keeps its own axes as basis: the eigenvectors would cost more than the gradient.
 const LONGEST: usize = 512;
+
+/// Added to the first covariance's diagonal, as a share of its largest entry: well above one rounding.
+const RIDGE: f32 = 1e-6;
 
 /// A tensor of the parameters.
 struct Tensor {
@@ -141,6 +144,7 @@ impl Optimiser {
         }
         if number == 1 {
             // In the bases of one gradient that gradient is diagonal: every other entry is a rounding error, which Adam would scale to a full step.
+            // (With a side that keeps its own axes this is not so; there it is one step of many.)
             return;
         }
         let half = match &first {
@@ -189,7 +193,14 @@ fn basis(
         None
     } else if number == 1 {
         // Largest first: the order that orthogonal iteration tends to, so that no column has to travel.
-        let eigen = SymmetricEigen::new(covariance.into_owned());
+        // A gradient's covariance is often singular to many digits, and then the iteration's rotations underflow, to NaN or to vectors that are not orthogonal.
+        // A multiple of the identity changes no eigenvector and prevents that.
+        let mut raised = covariance.into_owned();
+        let ridge = RIDGE * raised.amax();
+        for i in 0..n {
+            raised[(i, i)] += ridge;
+        }
+        let eigen = SymmetricEigen::new(raised);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&i, &j| eigen.eigenvalues[j].total_cmp(&eigen.eigenvalues[i]));
         Some(eigen.eigenvectors.select_columns(&order))
@@ -204,6 +215,11 @@ fn basis(
         Some(q) => {
             basis.copy_from_slice(q.as_slice());
             Some(q)
+        }
+        None if number == 1 => {
+            let axes = DMatrix::identity(n, n);
+            basis.copy_from_slice(axes.as_slice());
+            Some(axes)
         }
         None => Some(DMatrix::from_column_slice(n, n, basis)),
     }
@@ -347,18 +363,51 @@ mod tests {
         }
     }
 
+    /// Gradients as they come: rows of very different size, rows of zeros (units that do nothing), or of rank one; the covariances are then singular.
     #[test]
-    fn bases_stay_orthonormal() {
+    fn bases_are_orthonormal_from_the_first_step_on() {
         let shape = shape();
-        let o = optimiser("soap", &shape);
-        let mut w = weights(&o, vec![0.0; shape.parameters()]);
-        let mut rng = ChaCha8Rng::seed_from_u64(9);
-        for number in 1..=50 {
-            let gradient: Vec<f32> = (0..w.theta.len())
-                .map(|_| rng.random_range(-1.0..1.0))
-                .collect();
-            o.step(number, adam_step(number, 1e-3), &gradient, &mut w);
+        for seed in 0..20 {
+            for kind in 0..3 {
+                let o = optimiser("soap", &shape);
+                let mut w = weights(&o, vec![0.0; shape.parameters()]);
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                for number in 1..=25 {
+                    let mut gradient = vec![0.0; w.theta.len()];
+                    for (_, offset, sides) in shape.tensors() {
+                        let columns = *sides.last().unwrap();
+                        let rows = sides.iter().product::<usize>() / columns;
+                        for r in 0..rows {
+                            let size = match (kind, r) {
+                                (1, 0) if rows > 1 => 0.0,
+                                (2, _) => 1.0,
+                                _ => 10f32.powf(-8.0 * (r as f32 * 0.618).fract()),
+                            };
+                            for c in 0..columns {
+                                gradient[offset + r * columns + c] = if kind == 2 {
+                                    (1.0 + r as f32) * (0.7 * c as f32 + number as f32).sin()
+                                } else {
+                                    size * rng.random_range(-1.0..1.0)
+                                };
+                            }
+                        }
+                    }
+                    let before = w.theta.clone();
+                    o.step(number, adam_step(number, 1e-3), &gradient, &mut w);
+                    orthonormal(&o, &w);
+                    for (name, offset, sides) in shape.tensors() {
+                        let own = offset..offset + sides.iter().product::<usize>();
+                        assert!(
+                            number == 1 || w.theta[own.clone()] != before[own],
+                            "{name} stands still"
+                        );
+                    }
+                }
+            }
         }
+    }
+
+    fn orthonormal(o: &Optimiser, w: &Weights) {
         let mut at = 0;
         for tensor in &o.tensors {
             let Some((a, b)) = tensor.matrix else {
@@ -367,7 +416,7 @@ mod tests {
             for n in [a, b] {
                 let q = DMatrix::from_column_slice(n, n, &w.memory[at + n * n..at + 2 * n * n]);
                 let off = (q.tr_mul(&q) - DMatrix::<f32>::identity(n, n)).amax();
-                assert!(off < 1e-5, "{off}");
+                assert!(off < 2e-5, "{off}");
                 at += 2 * n * n;
             }
         }
