@@ -388,7 +388,11 @@ impl Fit {
             (None, Some(path)) => preset_of(&read_text(path)?).unwrap_or_else(|| "auto".into()),
             (None, None) => "auto".into(),
         };
-        let mut config = self.overlaid(Config::preset(&preset, n, m, d)?)?;
+        let mut config = Config::preset(&preset, n, m, d)?;
+        if self.columns.labels.is_some() {
+            config = config.for_classes();
+        }
+        let mut config = self.overlaid(config)?;
         config.preset = preset;
         config.check()?;
         Ok(config)
