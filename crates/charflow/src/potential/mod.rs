@@ -12,11 +12,13 @@
 //! [`BLOCK`] = 48, feature-major: `[d + 1, 48]`, the last row being time.
 
 pub mod network;
+pub mod warm;
 
 use crate::error::{Error, Result};
 use charflow_kernels::activation::{Activate, Activation};
 pub use charflow_kernels::{BLOCK, Isa};
 pub use network::{Network, Tape, Workspace};
+pub use warm::WarmPotential;
 
 /// A number type the potential can be computed in: `f32` for speed, `f64` for proof.
 pub trait Scalar: Activate {}
