@@ -194,7 +194,7 @@ fn transport(threads: usize) {
         .iter()
         .map(|&x| x as f32)
         .collect();
-    let map = CharacteristicMap::new(info, Scaling::identity(d), &theta).expect("a map");
+    let map = CharacteristicMap::new(info, Scaling::identity(d), &theta, None).expect("a map");
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let x: Vec<f64> = (0..n * d).map(|_| rng.random_range(-1.5..1.5)).collect();
     let pool = rayon::ThreadPoolBuilder::new()

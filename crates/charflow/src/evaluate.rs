@@ -731,7 +731,7 @@ fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u64) -> f64 
 /// Mean `|r|` at times spread over `[0, 1]` on the characteristics of the source points, in percent of `cost`.
 fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
     let d = map.dim();
-    let network = map.network();
+    let network = map.potential_in_solver_units();
     let inner = map.cost().rescaled(map.scaling().scale);
     let velocity = Velocity::new(inner.as_ref(), d);
     let n = x.len(d).min(2000);
@@ -1007,6 +1007,7 @@ mod tests {
     fn some_map(d: usize, classes: &[&str]) -> CharacteristicMap {
         let mut config = crate::solver::Config::preset("auto", 10, 10, d).unwrap();
         config.set("network.hidden", "[8]").unwrap();
+        config.set("warm_start", "none").unwrap();
         let shape = crate::potential::Shape {
             dim: d,
             layers: config.layers().unwrap(),
@@ -1024,7 +1025,7 @@ mod tests {
             config,
             step: 1,
         };
-        CharacteristicMap::new(info, crate::Scaling::identity(d), &theta).unwrap()
+        CharacteristicMap::new(info, crate::Scaling::identity(d), &theta, None).unwrap()
     }
 
     #[test]

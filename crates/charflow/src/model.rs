@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::objective::to_lanes;
 use crate::map::{BackwardMap, ForwardMap, check_points};
-use crate::potential::{BLOCK, Isa, Network, Potential, Shape};
+use crate::potential::{BLOCK, Isa, Potential, Shape, WarmPotential};
 use crate::samples::{Samples, Scaling};
 use crate::solver::Config;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The version of the file format this crate writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The key of the JSON text in the file's metadata.
 const METADATA_KEY: &str = "charflow";
@@ -114,7 +114,7 @@ impl Bounds {
 
 /// Forward and backward map of one potential.
 pub struct CharacteristicMap {
-    network: Network<f32>,
+    potential: WarmPotential<f32>,
     cost: Box<dyn Cost>,
     inner_cost: Box<dyn Cost>,
     scaling: Scaling,
@@ -135,13 +135,20 @@ impl std::fmt::Debug for CharacteristicMap {
 const CHUNK: usize = 32 * BLOCK;
 
 impl CharacteristicMap {
-    /// A map from its parts: parameters `theta` of the network that `info.config` describes, in solver units, and the cost it names.
+    /// A map from its parts: parameters `theta` of the network that `info.config` describes, in solver units, the cost it names, and the linear map of the
+    /// samples' moments, in the user's units: the baseline, and with `warm_start = "gaussian"` what the network is added to.
     ///
     /// # Errors
-    /// [`Error::Config`] if the settings make no network or cost, [`Error::Problem`] if the parameters do not fit it.
-    pub fn new(info: ModelInfo, scaling: Scaling, theta: &[f32]) -> Result<Self> {
+    /// [`Error::Config`] if the settings make no network or cost, or ask for a warm start without a linear map, [`Error::Problem`] if the parameters do not
+    /// fit the network.
+    pub fn new(
+        info: ModelInfo,
+        scaling: Scaling,
+        theta: &[f32],
+        linear: Option<GaussianMap>,
+    ) -> Result<Self> {
         let cost = cost::parse(&info.config.cost)?;
-        Self::with_cost(info, scaling, theta, cost)
+        Self::with_cost(info, scaling, theta, linear, cost)
     }
 
     /// As [`CharacteristicMap::new`] with a cost that [`cost::parse`] does not know: a user's own.
@@ -152,6 +159,7 @@ impl CharacteristicMap {
         info: ModelInfo,
         scaling: Scaling,
         theta: &[f32],
+        linear: Option<GaussianMap>,
         cost: Box<dyn Cost>,
     ) -> Result<Self> {
         if cost.name() != info.config.cost {
@@ -168,31 +176,38 @@ impl CharacteristicMap {
             dim: info.dim,
             layers: info.config.layers()?,
         };
-        let mut network = Network::new(Isa::current(), shape);
-        if network.parameters() != theta.len() || scaling.dim() != info.dim {
+        if shape.parameters() != theta.len()
+            || scaling.dim() != info.dim
+            || linear.as_ref().is_some_and(|l| l.dim() != info.dim)
+        {
             return Err(Error::Problem(format!(
-                "{} parameters for a network that has {}",
+                "{} parameters for a network that has {}, of dimension {}",
                 theta.len(),
-                network.parameters()
+                shape.parameters(),
+                info.dim
             )));
         }
-        network.set_parameters(theta);
+        let warm = match (info.config.warm_start.as_str(), &linear) {
+            ("gaussian", Some(linear)) => Some(linear.in_solver_units(&scaling).potential()),
+            ("gaussian", None) => {
+                return Err(Error::config(
+                    "warm_start",
+                    "the network is added to a linear map, which is missing",
+                ));
+            }
+            _ => None,
+        };
+        let mut potential = WarmPotential::new(Isa::current(), shape, warm);
+        potential.set_parameters(theta);
         Ok(CharacteristicMap {
-            network,
+            potential,
             inner_cost: cost.rescaled(scaling.scale),
             cost,
             scaling,
-            linear: None,
+            linear,
             bounds: None,
             info,
         })
-    }
-
-    /// The same map with the linear baseline of the samples it was fitted to, which is then stored beside it.
-    #[must_use]
-    pub fn with_linear(mut self, linear: Option<GaussianMap>) -> Self {
-        self.linear = linear;
-        self
     }
 
     /// The closed-form Gaussian map of the moments of the samples the model was fitted to: the best linear map.
@@ -257,10 +272,10 @@ impl CharacteristicMap {
         &self.scaling
     }
 
-    /// The network, in solver units.
+    /// The potential, in solver units.
     #[must_use]
-    pub fn network(&self) -> &Network<f32> {
-        &self.network
+    pub fn potential_in_solver_units(&self) -> &WarmPotential<f32> {
+        &self.potential
     }
 
     /// The points at time `t` of the characteristics that start at `x: [n, d]` at time 0: `x + t V(grad u(x, 0))`.
@@ -350,7 +365,7 @@ impl CharacteristicMap {
         out.par_chunks_mut(CHUNK * width)
             .zip(x.par_chunks(CHUNK * d))
             .for_each_init(
-                || Extra::new(&self.network),
+                || Extra::new(&self.potential),
                 |extra, (out, x)| {
                     for (out, x) in out.chunks_mut(BLOCK * width).zip(x.chunks(BLOCK * d)) {
                         let n = x.len() / d;
@@ -365,8 +380,8 @@ impl CharacteristicMap {
                             work: memory,
                             ..
                         } = extra;
-                        self.network.forward(x, tape, memory, u);
-                        self.network.reverse(tape, memory, gradient);
+                        self.potential.forward(x, tape, memory, u);
+                        self.potential.reverse(tape, memory, gradient);
                         let (u, gradient) = (extra.u, std::mem::take(&mut extra.gradient));
                         work(n, &u, &gradient, extra, out);
                         extra.gradient = gradient;
@@ -389,13 +404,13 @@ impl CharacteristicMap {
 
     fn to_bytes(&self) -> std::result::Result<Vec<u8>, String> {
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (name, offset, shape) in self.network.shape().tensors() {
+        for (name, offset, shape) in self.potential.shape().tensors() {
             let n: usize = shape.iter().product();
             tensors.push((
                 name,
                 Dtype::F32,
                 shape,
-                le_f32(&self.network.theta()[offset..offset + n]),
+                le_f32(&self.potential.theta()[offset..offset + n]),
             ));
         }
         tensors.push((
@@ -532,10 +547,10 @@ impl CharacteristicMap {
             None
         };
         let map = match cost {
-            Some(cost) => Self::with_cost(info, scaling, &theta, cost),
-            None => Self::new(info, scaling, &theta),
+            Some(cost) => Self::with_cost(info, scaling, &theta, linear, cost),
+            None => Self::new(info, scaling, &theta, linear),
         };
-        let mut map = map.map_err(|e| bad(e.to_string()))?.with_linear(linear);
+        let mut map = map.map_err(|e| bad(e.to_string()))?;
         map.bounds = bounds;
         Ok(map)
     }
@@ -549,12 +564,12 @@ struct Extra {
     v: Vec<f32>,
     rows: Vec<f32>,
     columns: Columns,
-    tape: <Network<f32> as Potential<f32>>::Tape,
-    work: <Network<f32> as Potential<f32>>::Workspace,
+    tape: <WarmPotential<f32> as Potential<f32>>::Tape,
+    work: <WarmPotential<f32> as Potential<f32>>::Workspace,
 }
 
 impl Extra {
-    fn new(network: &Network<f32>) -> Self {
+    fn new(network: &WarmPotential<f32>) -> Self {
         let d = network.dim();
         let block = || vec![0.0; (d + 1) * BLOCK];
         Extra {
@@ -776,6 +791,7 @@ mod tests {
     fn map(bounds: bool) -> CharacteristicMap {
         let mut config = Config::preset("auto", 10, 10, 2).unwrap();
         config.set("network.hidden", "[8]").unwrap();
+        config.set("warm_start", "none").unwrap();
         let info = ModelInfo {
             kind: "model".into(),
             format: FORMAT_VERSION,
@@ -797,7 +813,7 @@ mod tests {
             shift: vec![1.0, -1.0],
             scale: 2.0,
         };
-        let map = CharacteristicMap::new(info, scaling, &theta).unwrap();
+        let map = CharacteristicMap::new(info, scaling, &theta, None).unwrap();
         let cloud = |v: &[f64]| Bounds::of(&Samples::from_f64(v, 2).unwrap());
         if bounds {
             map.with_bounds(

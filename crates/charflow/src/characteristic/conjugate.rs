@@ -127,7 +127,12 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
         }
     }
 
-    /// Blocks evaluated so far, over all searches: what the work is counted in.
+    /// Starts counting anew.
+    pub fn reset_count(&mut self) {
+        self.evaluations = 0;
+    }
+
+    /// Blocks evaluated since then, over all searches: what the work is counted in.
     #[must_use]
     pub fn evaluations(&self) -> u64 {
         self.evaluations

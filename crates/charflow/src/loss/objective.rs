@@ -6,11 +6,15 @@
 //!
 //! `k` runs over classes; without labels there is one. The Hamilton-Jacobi terms do not see classes \[17\].
 //!
-//! One evaluation has three parallel phases: evaluate the potential at the samples and move them; sum distances between moved and
-//! given clouds by tiles; run the Hamilton-Jacobi blocks and send the seeds back. Work is dealt to a fixed number of shards, so the
+//! and the dual terms of [`super::dual`], if they are on.
+//!
+//! One evaluation has up to four parallel phases: evaluate the potential at the samples and move them; search for the dual's transforms, from the moved points; sum
+//! distances between moved and given clouds by tiles; run the Hamilton-Jacobi blocks and send the seeds back. Work is dealt to a fixed number of shards, so the
 //! gradient is the same to the last bit on any number of threads.
 
+use super::dual::{DualValues, DualWeights, RUNAWAY};
 use super::energy_distance::self_factor;
+use crate::characteristic::conjugate::{Conjugate, End, Found};
 use crate::characteristic::flow::{Columns, Velocity};
 use crate::characteristic::{implicit, pde};
 use crate::cost::Cost;
@@ -21,7 +25,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Factors of the terms of the objective; a term with factor zero is not computed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LossWeights {
     /// Of the implicit Hamilton-Jacobi loss \[13\].
     pub hj: f64,
@@ -31,6 +35,8 @@ pub struct LossWeights {
     pub pde: f64,
     /// Of the energy distances \[53\].
     pub energy: f64,
+    /// Of the dual terms.
+    pub dual: DualWeights,
 }
 
 /// A class within a batch: its rows on either side.
@@ -80,6 +86,8 @@ pub struct Values {
     pub ed_forward: f64,
     /// `sum_k ED(S#nu_k, mu_k)`, likewise.
     pub ed_backward: f64,
+    /// The dual terms.
+    pub dual: DualValues,
 }
 
 /// One block of samples and what became of it.
@@ -94,6 +102,13 @@ struct Moved<P: Potential<T>, T: Scalar> {
     gradient: Vec<T>,
     /// `T(x) - x` or `S(y) - y`, `[d, 48]`.
     shift: Vec<T>,
+    /// The potential at the samples.
+    u: [T; BLOCK],
+    /// What the dual search found from here: the points, `[d, 48]`, and the rest.
+    found_at: Vec<T>,
+    found: [Found; BLOCK],
+    /// Weights of the lanes in the dual, zero for those that ran away and those that hold no point.
+    weight: [T; BLOCK],
 }
 
 struct Shard<P: Potential<T>, T: Scalar> {
@@ -104,7 +119,10 @@ struct Shard<P: Potential<T>, T: Scalar> {
     moved: Vec<Moved<P, T>>,
     columns: Columns,
     seed: Aligned<T>,
+    gradient: Vec<T>,
     sums: Values,
+    /// Search and a tape for the points found, if the dual is on.
+    search: Option<(Conjugate<P, T>, P::Tape)>,
 }
 
 /// One block of a moved cloud against the given cloud and against itself.
@@ -131,6 +149,7 @@ pub struct Objective<P: Potential<T>, T: Scalar> {
     slopes: [Vec<T>; 2],
     collocation: Vec<T>,
     collocation_weights: Vec<T>,
+    hold: bool,
 }
 
 impl<P: Potential<T>, T: Scalar> Objective<P, T> {
@@ -138,18 +157,19 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
     #[must_use]
     pub fn new(potential: &P, weights: LossWeights) -> Self {
         let d = potential.dim();
-        let implicit = weights.hj != 0.0 || weights.hj_terminal != 0.0;
-        Objective {
+        let mut objective = Objective {
             weights,
             shards: (0..parallel::SHARDS)
                 .map(|_| Shard {
                     work: potential.workspace(),
-                    implicit: implicit.then(|| implicit::ImplicitWork::new(potential)),
-                    pde: (weights.pde != 0.0).then(|| pde::PdeWork::new(potential)),
+                    implicit: None,
+                    pde: None,
+                    search: None,
                     into: Aligned::zeros(potential.accumulator_len()),
                     moved: Vec::new(),
                     columns: Columns::new(d),
                     seed: Aligned::zeros((d + 1) * BLOCK),
+                    gradient: vec![T::ZERO; (d + 1) * BLOCK],
                     sums: Values::default(),
                 })
                 .collect(),
@@ -161,7 +181,58 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             slopes: [vec![], vec![]],
             collocation: vec![],
             collocation_weights: vec![],
+            hold: false,
+        };
+        objective.set_weights(potential, weights);
+        objective
+    }
+
+    /// Other factors from here on: a stage of the solve.
+    pub fn set_weights(&mut self, potential: &P, weights: LossWeights) {
+        self.weights = weights;
+        for shard in &mut self.shards {
+            if weights.hj == 0.0 && weights.hj_terminal == 0.0 {
+                shard.implicit = None;
+            } else if shard.implicit.is_none() {
+                shard.implicit = Some(implicit::ImplicitWork::new(potential));
+            }
+            if weights.pde == 0.0 {
+                shard.pde = None;
+            } else if shard.pde.is_none() {
+                shard.pde = Some(pde::PdeWork::new(potential));
+            }
+            if !weights.dual.is_on() {
+                shard.search = None;
+            } else if shard.search.is_none() {
+                shard.search = Some((Conjugate::new(potential), potential.tape()));
+            }
         }
+    }
+
+    /// The factors.
+    #[must_use]
+    pub fn weights(&self) -> &LossWeights {
+        &self.weights
+    }
+
+    /// With `true`, the next evaluations make no searches and take the points found last: then the value is the function whose gradient is returned, which the
+    /// tests compare. The batch must be the same.
+    pub fn hold_found(&mut self, hold: bool) {
+        self.hold = hold;
+    }
+
+    /// For each sample of one side (0 source, 1 target), in order, what its dual search found, and the potential at the sample itself; empty without a search there.
+    #[must_use]
+    pub fn found(&self, side: usize) -> Vec<(Found, f64)> {
+        let mut list: Vec<(usize, Vec<(Found, f64)>)> = Vec::new();
+        for shard in &self.shards {
+            for moved in shard.moved.iter().filter(|m| m.side == side) {
+                let lanes = (0..moved.count).map(|s| (moved.found[s], moved.u[s].f64()));
+                list.push((moved.start, lanes.collect()));
+            }
+        }
+        list.sort_by_key(|(start, _)| *start);
+        list.into_iter().flat_map(|(_, lanes)| lanes).collect()
     }
 
     /// Evaluates the objective on a batch; with `gradient: [parameters]`, its exact parameter gradient.
@@ -185,11 +256,23 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             }
         }
         let mut total = Values::default();
+        let dual = self.weights.dual.is_on();
         let moving = self.weights.energy != 0.0
+            || dual
             || !batch.from_source.is_empty()
             || !batch.from_target.is_empty();
         if moving {
             self.move_samples(potential, velocity, batch);
+        }
+        if dual {
+            self.transform(potential, velocity, batch);
+            total.dual = self.dual_values(potential.dim());
+        }
+        if want {
+            for (side, images) in self.images.iter().enumerate() {
+                self.slopes[side].clear();
+                self.slopes[side].resize(images.len(), T::ZERO);
+            }
         }
         if self.weights.energy != 0.0 {
             self.pair(potential.dim(), batch, want, values, &mut total);
@@ -204,7 +287,11 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
         total.total = w.hj * total.hj
             + w.hj_terminal * total.hj_terminal
             + w.pde * total.pde
-            + w.energy * (total.ed_forward + total.ed_backward);
+            + w.energy * (total.ed_forward + total.ed_backward)
+            - w.dual.source * total.dual.source
+            - w.dual.target * total.dual.target
+            + 0.5 * w.dual.tie * total.dual.tie
+            + 0.5 * w.dual.tie_value * total.dual.tie_value;
         if let Some(gradient) = gradient {
             let parts: Vec<&[T]> = self.shards.iter().map(|s| &s.into[..]).collect();
             parallel::reduce(&parts, &mut self.accumulated);
@@ -233,6 +320,10 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         x: vec![T::ZERO; (d + 1) * BLOCK],
                         gradient: vec![T::ZERO; (d + 1) * BLOCK],
                         shift: vec![T::ZERO; d * BLOCK],
+                        u: [T::ZERO; BLOCK],
+                        found_at: vec![T::ZERO; d * BLOCK],
+                        found: [Found::default(); BLOCK],
+                        weight: [T::ZERO; BLOCK],
                     });
                 }
                 let moved = &mut shard.moved[k];
@@ -247,7 +338,6 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             .par_iter_mut()
             .with_max_len(1)
             .for_each(|shard| {
-                let mut u = [T::ZERO; BLOCK];
                 for moved in &mut shard.moved {
                     let (points, time, sign) = if moved.side == 0 {
                         (&batch.source, T::ZERO, T::ONE)
@@ -257,7 +347,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                     let points = &points[moved.start * d..(moved.start + moved.count) * d];
                     to_lanes(points, d, &mut moved.x);
                     moved.x[d * BLOCK..].fill(time);
-                    potential.forward(&moved.x, &mut moved.tape, &mut shard.work, &mut u);
+                    potential.forward(&moved.x, &mut moved.tape, &mut shard.work, &mut moved.u);
                     potential.reverse(&mut moved.tape, &mut shard.work, &mut moved.gradient);
                     velocity.velocity(&moved.gradient, &mut moved.shift, &mut shard.columns);
                     moved.shift.iter_mut().for_each(|v| *v *= sign);
@@ -277,6 +367,142 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                 }
             }
         }
+    }
+
+    /// The dual searches, from the moved points. Lanes that ran away are left out, and the others weigh more for it.
+    fn transform(&mut self, potential: &P, velocity: Velocity<'_>, batch: &Batch<T>) {
+        let d = potential.dim();
+        let dual = self.weights.dual;
+        let hold = self.hold;
+        self.shards
+            .par_iter_mut()
+            .with_max_len(1)
+            .for_each(|shard| {
+                let Some((search, _)) = &mut shard.search else {
+                    return;
+                };
+                search.reset_count();
+                for moved in &mut shard.moved {
+                    let (points, weights, end) = if moved.side == 0 {
+                        (&batch.source, &batch.source_weights, End::Target)
+                    } else {
+                        (&batch.target, &batch.target_weights, End::Source)
+                    };
+                    let all = points.len() / d;
+                    moved.weight.fill(T::ZERO);
+                    for s in 0..moved.count {
+                        moved.weight[s] = if weights.is_empty() {
+                            T::of(1.0 / all as f64)
+                        } else {
+                            T::of(weights[moved.start + s].f64() / batch.groups.len().max(1) as f64)
+                        };
+                    }
+                    if dual.of_side(moved.side) == 0.0 {
+                        continue;
+                    }
+                    if !hold {
+                        for i in 0..d * BLOCK {
+                            moved.found_at[i] = moved.x[i] + moved.shift[i];
+                        }
+                        moved.found = search.search(
+                            potential,
+                            velocity,
+                            end,
+                            &moved.x,
+                            &mut moved.found_at,
+                            moved.count,
+                            dual.search,
+                            &mut shard.work,
+                        );
+                    }
+                    let far = RUNAWAY * RUNAWAY * d as f64;
+                    for s in 0..moved.count {
+                        let mut square = 0.0;
+                        for k in 0..d {
+                            let away = moved.found_at[k * BLOCK + s] - moved.x[k * BLOCK + s];
+                            square += away.f64() * away.f64();
+                        }
+                        if !(square <= far && moved.found[s].value.is_finite()) {
+                            moved.weight[s] = T::ZERO;
+                        }
+                    }
+                }
+            });
+        for side in 0..2 {
+            let mut sum = 0.0;
+            for shard in &self.shards {
+                for moved in shard.moved.iter().filter(|m| m.side == side) {
+                    sum += moved.weight.iter().map(|w| w.f64()).sum::<f64>();
+                }
+            }
+            if sum > 0.0 && (sum - 1.0).abs() > 1e-6 {
+                let factor = T::of(1.0 / sum);
+                for shard in &mut self.shards {
+                    for moved in shard.moved.iter_mut().filter(|m| m.side == side) {
+                        moved.weight.iter_mut().for_each(|w| *w *= factor);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The dual terms from what was found, summed in a fixed order.
+    fn dual_values(&self, d: usize) -> DualValues {
+        let dual = &self.weights.dual;
+        let mut values = DualValues::default();
+        let (mut searches, mut points) = (0.0, 0.0);
+        for shard in &self.shards {
+            for moved in &shard.moved {
+                let searched = dual.of_side(moved.side) != 0.0;
+                for s in 0..moved.count {
+                    let (w, u) = (moved.weight[s].f64(), moved.u[s].f64());
+                    let found = &moved.found[s];
+                    // Target points carry u(y, 1) to D_t and the transform to D_s, source points the same with the other sign.
+                    let sign = if moved.side == 1 { w } else { -w };
+                    if dual.of_side(1 - moved.side) != 0.0 {
+                        if moved.side == 1 {
+                            values.target += sign * u;
+                        } else {
+                            values.source += sign * u;
+                        }
+                    }
+                    if !searched {
+                        continue;
+                    }
+                    points += 1.0;
+                    values.converged += f64::from(u8::from(found.converged));
+                    values.bends_down += f64::from(u8::from(found.bends_down));
+                    if w == 0.0 {
+                        values.runaway += 1.0;
+                        continue;
+                    }
+                    if moved.side == 1 {
+                        values.source += sign * found.value;
+                    } else {
+                        values.target += sign * found.value;
+                    }
+                    values.tie_value += w * (u - found.value).powi(2);
+                    for k in 0..d {
+                        let i = k * BLOCK + s;
+                        let away = (moved.x[i] + moved.shift[i] - moved.found_at[i]).f64();
+                        values.tie += w * away * away;
+                    }
+                }
+                searches += f64::from(u8::from(searched));
+            }
+        }
+        let evaluations: u64 = self
+            .shards
+            .iter()
+            .filter_map(|s| s.search.as_ref().map(|(search, _)| search.evaluations()))
+            .sum();
+        values.evaluations = evaluations as f64 / f64::max(searches, 1.0);
+        if points > 0.0 {
+            values.converged /= points;
+            values.bends_down /= points;
+            values.runaway /= points;
+        }
+        values
     }
 
     /// Energy distances of moved against given clouds, and their slopes at the moved points.
@@ -373,9 +599,6 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                 }
             }
         });
-        for (side, images) in self.images.iter().enumerate() {
-            self.slopes[side].resize(images.len(), T::ZERO);
-        }
         let mut sums = [0.0; 2];
         for pair in &self.pairs {
             sums[pair.side] += pair.value;
@@ -457,19 +680,44 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         );
                     }
                 }
-                if !want || w.energy == 0.0 {
+                if !want || w.energy == 0.0 && !w.dual.is_on() {
                     return;
                 }
-                let ubar = [T::ZERO; BLOCK];
+                let dual = w.dual;
                 let mut slope = vec![T::ZERO; d * BLOCK];
                 for moved in &mut shard.moved {
                     let rows =
                         &slopes[moved.side][moved.start * d..(moved.start + moved.count) * d];
                     slope.fill(T::ZERO);
                     to_lanes(rows, d, &mut slope);
-                    if moved.side == 1 {
-                        slope.iter_mut().for_each(|v| *v = -*v);
+                    let mut ubar = [T::ZERO; BLOCK];
+                    let sign = if moved.side == 1 { -T::ONE } else { T::ONE };
+                    if dual.is_on() {
+                        let searched = dual.of_side(moved.side) != 0.0;
+                        // -D_s grows with u(x, 0) at the source points, -D_t falls with u(y, 1) at the target points.
+                        let other = sign * T::of(dual.of_side(1 - moved.side));
+                        for s in 0..BLOCK {
+                            let weight = moved.weight[s];
+                            ubar[s] = weight * other;
+                            if searched {
+                                let off = T::of(moved.u[s].f64() - moved.found[s].value);
+                                ubar[s] += T::of(dual.tie_value) * weight * off;
+                            }
+                        }
+                        if searched {
+                            for k in 0..d {
+                                for s in 0..BLOCK {
+                                    let i = k * BLOCK + s;
+                                    // A lane without weight may hold anything, even what is not finite.
+                                    if moved.weight[s] != T::ZERO {
+                                        let off = moved.x[i] + moved.shift[i] - moved.found_at[i];
+                                        slope[i] += T::of(dual.tie) * moved.weight[s] * off;
+                                    }
+                                }
+                            }
+                        }
                     }
+                    slope.iter_mut().for_each(|v| *v *= sign);
                     shard.seed.fill(T::ZERO);
                     velocity.hessian_vec(
                         &moved.gradient,
@@ -484,6 +732,37 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         Some(&shard.seed),
                         &mut shard.into,
                     );
+                    let factor = dual.of_side(moved.side);
+                    if let (Some((_, tape)), true) = (&mut shard.search, factor != 0.0) {
+                        // The potential at the points found: -D_s falls with it, -D_t grows.
+                        let time = if moved.side == 1 { T::ZERO } else { T::ONE };
+                        let x = &mut shard.seed;
+                        for k in 0..d {
+                            for s in 0..BLOCK {
+                                let i = k * BLOCK + s;
+                                x[i] = if moved.weight[s] == T::ZERO {
+                                    T::ZERO
+                                } else {
+                                    moved.found_at[i]
+                                };
+                            }
+                        }
+                        x[d * BLOCK..].fill(time);
+                        for s in 0..BLOCK {
+                            ubar[s] = sign * T::of(factor) * moved.weight[s];
+                        }
+                        let mut u = [T::ZERO; BLOCK];
+                        let gradient = &mut shard.gradient;
+                        potential.forward(x, tape, &mut shard.work, &mut u);
+                        potential.reverse(tape, &mut shard.work, gradient);
+                        potential.accumulate(
+                            tape,
+                            &mut shard.work,
+                            &ubar,
+                            None,
+                            &mut shard.into,
+                        );
+                    }
                 }
             });
     }

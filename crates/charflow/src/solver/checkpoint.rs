@@ -7,8 +7,9 @@
 use super::config::Config;
 use super::report::HistoryRow;
 use crate::error::{Error, Result};
+use crate::exact::GaussianMap;
 use crate::model::{
-    io, le_f32, le_f64, open_safetensors, parse_info, read_f32, read_f64, to_safetensors,
+    CharacteristicMap, FORMAT_VERSION, ModelInfo, io, le_f32, le_f64, open_safetensors, parse_info, read_f32, read_f64, to_safetensors,
     write_atomically,
 };
 use crate::samples::Scaling;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of the checkpoint format this crate writes.
-pub const CHECKPOINT_VERSION: u32 = 2;
+pub const CHECKPOINT_VERSION: u32 = 3;
 
 /// Parameters and what the optimiser remembers of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +41,12 @@ pub struct Checkpoint {
     pub(crate) now: Weights,
     pub(crate) good: Weights,
     pub(crate) best: Vec<f32>,
+    /// The model with the least score, which need not be the one that is kept.
+    pub(crate) least: Vec<f32>,
     pub(crate) best_step: u64,
     pub(crate) best_score: f64,
+    /// The score of the start.
+    pub(crate) first_score: f64,
     pub(crate) rate_factor: f64,
     pub(crate) divergences: u32,
     pub(crate) seconds: f64,
@@ -60,7 +65,7 @@ struct Head {
     divergences: u32,
 }
 
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 14;
 
 impl Checkpoint {
     /// Steps done.
@@ -81,6 +86,24 @@ impl Checkpoint {
         &self.history
     }
 
+    /// The map of the averaged weights as they stand; `linear` is the best linear map of the points learned from, in the user's units, which a warm start needs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the settings make no network, or a warm start comes without a linear map.
+    pub fn map(&self, linear: Option<GaussianMap>) -> Result<CharacteristicMap> {
+        let info = ModelInfo {
+            kind: "model".into(),
+            format: FORMAT_VERSION,
+            charflow: env!("CARGO_PKG_VERSION").into(),
+            dim: self.scaling.dim(),
+            columns: None,
+            classes: vec![],
+            config: self.config.clone(),
+            step: self.now.step,
+        };
+        CharacteristicMap::new(info, self.scaling.clone(), &self.now.ema, linear)
+    }
+
     /// Writes the file, atomically.
     ///
     /// # Errors
@@ -88,7 +111,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let f32s = |name: &str, x: &[f32]| (name.to_string(), Dtype::F32, vec![x.len()], le_f32(x));
         let f64s = |name: &str, x: &[f64]| (name.to_string(), Dtype::F64, vec![x.len()], le_f64(x));
-        let mut tensors = vec![f32s("best", &self.best)];
+        let mut tensors = vec![f32s("best", &self.best), f32s("least", &self.least)];
         for (name, w) in [("now", &self.now), ("good", &self.good)] {
             tensors.push(f32s(&format!("{name}.theta"), &w.theta));
             tensors.push(f32s(&format!("{name}.m"), &w.m));
@@ -104,6 +127,7 @@ impl Checkpoint {
                 self.best_score,
                 self.rate_factor,
                 self.seconds,
+                self.first_score,
             ],
         ));
         let rows: Vec<f64> = self.history.iter().flat_map(to_numbers).collect();
@@ -152,9 +176,9 @@ impl Checkpoint {
                 .map_err(|_| format!("the tensor \"{name}\" is missing"))
         };
         let parameters = length("now.theta")?;
-        let memory = length("now.memory").map_err(|_| {
-            "it was written by an earlier version, which this one cannot resume; begin again with --force"
-        })?;
+        let earlier = "it was written by an earlier version, which this one cannot resume; begin again with --force";
+        length("least").map_err(|_| earlier)?;
+        let memory = length("now.memory")?;
         let dim = length("scaling.shift")?;
         let rows = length("history")?;
         if rows.len() != 2 || rows[1] != COLUMNS {
@@ -174,12 +198,14 @@ impl Checkpoint {
                 memory: read_f32(&file, &format!("{name}.memory"), &memory)?,
             })
         };
-        let numbers = read_f64(&file, "numbers", &[4])?;
+        let numbers = read_f64(&file, "numbers", &[5])?;
         let history = read_f64(&file, "history", &rows)?;
         Ok(Checkpoint {
             now: weights("now", head.step)?,
             good: weights("good", head.good_step)?,
             best: read_f32(&file, "best", &parameters)?,
+            least: read_f32(&file, "least", &parameters)?,
+            first_score: numbers[4],
             best_step: head.best_step,
             best_score: numbers[1],
             rate_factor: numbers[2],
@@ -207,6 +233,8 @@ fn to_numbers(row: &HistoryRow) -> [f64; COLUMNS] {
         row.pde,
         row.ed_forward,
         row.ed_backward,
+        row.dual,
+        row.converged,
         or_nan(row.held_out),
         or_nan(row.held_out_forward),
         or_nan(row.held_out_backward),
@@ -225,9 +253,11 @@ fn from_numbers(x: &[f64]) -> HistoryRow {
         pde: x[6],
         ed_forward: x[7],
         ed_backward: x[8],
-        held_out: maybe(x[9]),
-        held_out_forward: maybe(x[10]),
-        held_out_backward: maybe(x[11]),
+        dual: x[9],
+        converged: x[10],
+        held_out: maybe(x[11]),
+        held_out_forward: maybe(x[12]),
+        held_out_backward: maybe(x[13]),
     }
 }
 
@@ -253,6 +283,8 @@ mod tests {
             now: weights(12),
             good: weights(10),
             best: vec![9.0; 3],
+            least: vec![8.0; 3],
+            first_score: 3.5,
             best_step: 8,
             best_score: f64::INFINITY,
             rate_factor: 0.3,
@@ -268,6 +300,8 @@ mod tests {
                 pde: 0.0,
                 ed_forward: -0.1,
                 ed_backward: 0.2,
+                dual: 1.25,
+                converged: 0.5,
                 held_out: Some(0.3),
                 held_out_forward: None,
                 held_out_backward: Some(0.1),
@@ -300,7 +334,7 @@ mod tests {
                 "{text}"
             );
         }
-        let newer = String::from_utf8_lossy(&bytes).replace("\\\"format\\\":2", "\\\"format\\\":9");
+        let newer = String::from_utf8_lossy(&bytes).replace("\\\"format\\\":3", "\\\"format\\\":9");
         assert!(Checkpoint::from_bytes(newer.as_bytes()).is_err());
     }
 }

@@ -22,12 +22,17 @@ pub struct Config {
     pub time_limit: f64,
     /// Worker threads; 0 for all cores. Does not change results.
     pub threads: usize,
+    /// `gaussian`: the potential is the closed form of the best linear map plus a network that is zero at the start. `none`: a network alone, from random
+    /// weights, as in the paper.
+    pub warm_start: String,
     /// The network.
     pub network: NetworkConfig,
     /// Points per step.
     pub batch: BatchConfig,
     /// Factors of the losses \[14\].
     pub loss: LossConfig,
+    /// The dual stage.
+    pub dual: DualConfig,
     /// Where the Hamilton-Jacobi losses are asked to hold.
     pub collocation: CollocationConfig,
     /// The optimiser.
@@ -76,6 +81,31 @@ pub struct LossConfig {
     pub pde: f64,
     /// Energy distances, forward and backward \[53\].
     pub energy: f64,
+}
+
+/// The dual stage: ascent on Kantorovich's dual value, with the maps tied to the points where its transforms are attained
+/// (see [`crate::loss::dual`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DualConfig {
+    /// Share of the steps after which the stage begins; 1 for a solve without it.
+    pub begin: f64,
+    /// Factor of the dual value from the source's end: `mean u(x, 0)` against `min_x u(x, 0) + l(y - x)`.
+    pub source: f64,
+    /// Factor of the dual value from the target's end: `mean u(y, 1)` against `max_y u(y, 1) - l(y - x)`.
+    pub target: f64,
+    /// Factor of the squared distance between the maps and the points found.
+    pub tie: f64,
+    /// Factor of the squared distance between the potential and its transform from the other end.
+    pub tie_value: f64,
+    /// Factor of the energy distances during the stage, times `loss.energy`.
+    pub energy: f64,
+    /// Factor of the Hamilton-Jacobi losses during the stage.
+    pub residual: f64,
+    /// Evaluations of the potential a search may take.
+    pub evaluations: usize,
+    /// A search ends where `|x + V(grad u) - y|` is below this share of the displacement's size.
+    pub tolerance: f64,
 }
 
 /// Where collocation points are drawn.
@@ -146,9 +176,11 @@ impl Default for Config {
             steps: 6000,
             time_limit: 0.0,
             threads: 0,
+            warm_start: "none".into(),
             network: NetworkConfig::default(),
             batch: BatchConfig::default(),
             loss: LossConfig::default(),
+            dual: DualConfig::default(),
             collocation: CollocationConfig::default(),
             optimiser: OptimiserConfig::default(),
             held_out: HeldOutConfig::default(),
@@ -185,6 +217,22 @@ impl Default for LossConfig {
             hj_terminal: 0.0,
             pde: 0.0,
             energy: 1.0,
+        }
+    }
+}
+
+impl Default for DualConfig {
+    fn default() -> Self {
+        DualConfig {
+            begin: 1.0,
+            source: 1.0,
+            target: 0.0,
+            tie: 1.0,
+            tie_value: 0.0,
+            energy: 0.0,
+            residual: 1.0,
+            evaluations: 8,
+            tolerance: 1e-3,
         }
     }
 }

@@ -47,7 +47,12 @@ pub struct HistoryRow {
     pub ed_forward: f64,
     /// Energy distance of the pulled batch.
     pub ed_backward: f64,
-    /// The objective on the held-out points, averaged weights.
+    /// Dual value on the step's batch, of the ends that are searched; zero before the dual stage.
+    pub dual: f64,
+    /// Share of the dual's searches that met their tolerance.
+    pub converged: f64,
+    /// The score of the averaged weights on the held-out points: with a dual stage minus the dual value plus what the maps fall short of it, otherwise the
+    /// objective.
     pub held_out: Option<f64>,
     /// Energy distance of the pushed held-out points.
     pub held_out_forward: Option<f64>,

@@ -9,10 +9,11 @@ use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::energy_distance::spread;
-use crate::loss::{Batch, Group, LossWeights, Objective, Values};
+use crate::characteristic::conjugate::{Found, Search};
+use crate::loss::{Batch, DualWeights, Group, LossWeights, Objective, Values};
 use crate::model::{Bounds, CharacteristicMap, FORMAT_VERSION, ModelInfo};
 use crate::potential::network::initial_parameters;
-use crate::potential::{Isa, Network, Potential, Shape};
+use crate::potential::{Isa, Potential, Shape, WarmPotential};
 use crate::problem::{Pairing, Problem, Split};
 use crate::samples::{Samples, Scaling};
 use charflow_kernels::distance::Cloud;
@@ -26,6 +27,10 @@ const HISTORY_ROWS: u64 = 200;
 
 /// The largest dimension in which the linear baseline is computed and stored: it costs `O(d^3)` time and `8 d^2` bytes.
 const LARGEST_LINEAR: usize = 512;
+
+/// Searches on the held-out points go further than those of a step: they judge.
+const JUDGE_EVALUATIONS: usize = 40;
+const JUDGE_TOLERANCE: f64 = 1e-4;
 
 /// Fitted points handed out for judging when none are held out.
 const JUDGED_AT_MOST: usize = 5000;
@@ -78,6 +83,23 @@ impl NcfSolver {
             cost: problem.cost().name(),
             ..self.config.clone()
         };
+        let quadratic = problem.cost().name() == "quadratic";
+        let mut config = config;
+        let mut refused = Vec::new();
+        if config.warm_start == "gaussian" && (!quadratic || problem.dim() > LARGEST_LINEAR) {
+            config.warm_start = "none".into();
+            refused.push(if quadratic {
+                format!("no warm start: the closed form is computed up to {LARGEST_LINEAR} dimensions")
+            } else {
+                "no warm start: the closed form is that of the quadratic cost".to_string()
+            });
+        }
+        if config.dual.begin < 1.0 && *problem.pairing() != Pairing::Whole {
+            config.dual.begin = 1.0;
+            refused.push(
+                "no dual stage: with classes the map is optimal within each class only, which the dual value does not see".into(),
+            );
+        }
         if config.cost != self.config.cost {
             observer.on_note(&format!(
                 "the problem's cost is {}, the settings say {}: the problem's counts",
@@ -108,7 +130,16 @@ impl NcfSolver {
             .map_err(|e| Error::config("threads", e.to_string()))?;
         let inner = problem.cost().rescaled(scaling.scale);
         pool.install(|| {
-            Training::new(&config, &problem, splits, scaling, inner.as_ref(), from)?.train(observer)
+            Training::new(
+                &config,
+                &problem,
+                splits,
+                scaling,
+                inner.as_ref(),
+                from,
+                refused,
+            )?
+            .train(observer)
         })
     }
 }
@@ -250,8 +281,8 @@ struct Training<'a> {
     problem: &'a Problem,
     splits: (Split, Split),
     cost: &'a dyn Cost,
-    network: Network<f32>,
-    objective: Objective<Network<f32>, f32>,
+    network: WarmPotential<f32>,
+    objective: Objective<WarmPotential<f32>, f32>,
     optimiser: Optimiser,
     judge: Option<Judge>,
     drawers: [Drawer; 2],
@@ -259,6 +290,12 @@ struct Training<'a> {
     box_low: Vec<f32>,
     box_high: Vec<f32>,
     state: Checkpoint,
+    /// The best linear map, in the user's units.
+    linear: Option<GaussianMap>,
+    /// Whether the dual stage has begun.
+    in_dual: bool,
+    /// The score of the model with the least one.
+    reference: Option<Score>,
     gradient: Vec<f32>,
     batch: Batch<f32>,
     started: Instant,
@@ -269,11 +306,113 @@ struct Training<'a> {
 /// Looks at the held-out points with the averaged weights.
 struct Judge {
     batch: Batch<f32>,
-    network: Network<f32>,
-    objective: Objective<Network<f32>, f32>,
-    /// Scores closer than this are equal: the statistic's own scale of noise. The least score of many is one that happens to lean towards the
-    /// held-out points, by about `1 / n`; without the tolerance an early, worse model would often be kept for it.
+    network: WarmPotential<f32>,
+    objective: Objective<WarmPotential<f32>, f32>,
+    /// Without the dual stage, scores closer than this are equal: the statistic's own scale of noise. The least score of many is one that happens to lean towards
+    /// the held-out points, by about `1 / n`; without the tolerance an early, worse model would often be kept for it.
     tolerance: f64,
+    /// Whether the dual terms make the score.
+    dual: bool,
+}
+
+/// How good a model is on the held-out points; less is better.
+///
+/// With a dual stage it is the held-out certificate, up to a constant that no model changes: with `s(y) = u(S(y), 0) + l(y - S(y)) - g^c(y) >= 0`, by how much the backward map
+/// falls short of its own transform, and likewise for the forward map and the other end,
+///
+/// ```text
+/// score = -D + E s        (the mean over the ends that are searched)
+/// ```
+///
+/// `D` is at most the optimal cost, so either part is an excess. The terms of each point are kept: two models are compared point by point, and the standard error of
+/// their mean difference is far below that of either score.
+#[derive(Clone, Debug)]
+struct Score {
+    value: f64,
+    /// Terms of the source points and of the target points, weighted to sum up to the mean.
+    terms: [Vec<f64>; 2],
+}
+
+impl Score {
+    /// The standard error of the difference of two scores on the same points; zero if they are no sums over points.
+    fn noise(&self, other: &Score) -> f64 {
+        let mut square = 0.0;
+        for (a, b) in self.terms.iter().zip(&other.terms) {
+            let n = a.len() as f64;
+            if n < 2.0 {
+                continue;
+            }
+            let mean = a.iter().zip(b).map(|(a, b)| a - b).sum::<f64>() / n;
+            // The terms carry the weight 1/n, so their sum has the variance n Var.
+            square += a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| (a - b - mean).powi(2))
+                .sum::<f64>()
+                * n
+                / (n - 1.0);
+        }
+        square.sqrt()
+    }
+}
+
+/// What a look at the held-out points gave.
+#[derive(Clone, Debug)]
+struct Look {
+    values: Values,
+    score: Score,
+}
+
+/// The factors of a stage.
+fn stage_weights(config: &Config, dual: bool) -> LossWeights {
+    let loss = &config.loss;
+    let d = &config.dual;
+    let plain = LossWeights {
+        hj: loss.hj,
+        hj_terminal: loss.hj_terminal,
+        pde: loss.pde,
+        energy: loss.energy,
+        dual: DualWeights::OFF,
+    };
+    if !dual {
+        return plain;
+    }
+    LossWeights {
+        hj: d.residual * loss.hj,
+        hj_terminal: d.residual * loss.hj_terminal,
+        pde: d.residual * loss.pde,
+        energy: d.energy * loss.energy,
+        dual: DualWeights {
+            source: d.source,
+            target: d.target,
+            tie: d.tie,
+            tie_value: d.tie_value,
+            search: Search {
+                evaluations: d.evaluations,
+                tolerance: d.tolerance,
+            },
+        },
+    }
+}
+
+/// The linear map of the points that are learned from, in the user's units; `None` where the moments make none.
+fn linear_map(
+    problem: &Problem,
+    splits: &(Split, Split),
+    scaling: &Scaling,
+) -> Option<GaussianMap> {
+    // One side at a time, so that there is never more than one copy.
+    let moments = |samples: &Samples, split: &Split| {
+        if split.held_out.is_empty() {
+            Some(samples.moments())
+        } else {
+            Some(samples.select(&split.train).ok()?.moments())
+        }
+    };
+    let _ = scaling;
+    let m0 = moments(problem.source(), &splits.0)?;
+    let m1 = moments(problem.target(), &splits.1)?;
+    GaussianMap::from_moments(&m0, &m1).ok()
 }
 
 impl<'a> Training<'a> {
@@ -284,6 +423,7 @@ impl<'a> Training<'a> {
         scaling: Scaling,
         cost: &'a dyn Cost,
         from: Option<Checkpoint>,
+        refused: Vec<String>,
     ) -> Result<Self> {
         let d = problem.dim();
         let shape = Shape {
@@ -291,13 +431,27 @@ impl<'a> Training<'a> {
             layers: config.layers()?,
         };
         let isa = Isa::current();
-        let network = Network::<f32>::new(isa, shape.clone());
-        let weights = LossWeights {
-            hj: config.loss.hj,
-            hj_terminal: config.loss.hj_terminal,
-            pde: config.loss.pde,
-            energy: config.loss.energy,
+        // The linear map of the points that are learned from: held-out points would not be held out of it otherwise.
+        let linear = if d <= LARGEST_LINEAR {
+            linear_map(problem, &splits, &scaling)
+        } else {
+            None
         };
+        let mut notes = problem.notes().to_vec();
+        notes.extend(refused);
+        let warm = if config.warm_start == "gaussian" {
+            let Some(linear) = &linear else {
+                return Err(Error::config(
+                    "warm_start",
+                    "the points' moments make no linear map to start from; set it to `none`",
+                ));
+            };
+            notes.extend(linear.notes().iter().cloned());
+            Some(linear.in_solver_units(&scaling).potential())
+        } else {
+            None
+        };
+        let network = WarmPotential::<f32>::new(isa, shape.clone(), warm);
         let optimiser = Optimiser::new(&config.optimiser, &shape);
         let state = match from {
             Some(checkpoint) => {
@@ -320,10 +474,19 @@ impl<'a> Training<'a> {
                 checkpoint
             }
             None => {
-                let theta: Vec<f32> = initial_parameters(&shape, config.seed)
+                let mut theta: Vec<f32> = initial_parameters(&shape, config.seed)
                     .iter()
                     .map(|&x| x as f32)
                     .collect();
+                if network.gaussian().is_some() {
+                    // The network is zero at the start: the map begins as the linear one.
+                    for (name, offset, sides) in shape.tensors() {
+                        if name.starts_with("output.") {
+                            let n: usize = sides.iter().product();
+                            theta[offset..offset + n].fill(0.0);
+                        }
+                    }
+                }
                 let zero = vec![0.0; theta.len()];
                 let now = Weights {
                     step: 0,
@@ -338,9 +501,11 @@ impl<'a> Training<'a> {
                     scaling,
                     good: now.clone(),
                     best: now.ema.clone(),
+                    least: now.ema.clone(),
                     now,
                     best_step: 0,
                     best_score: f64::INFINITY,
+                    first_score: f64::INFINITY,
                     rate_factor: 1.0,
                     divergences: 0,
                     seconds: 0.0,
@@ -360,15 +525,19 @@ impl<'a> Training<'a> {
             side(problem.target(), &splits.1, 1, config.batch.target),
         ];
         let (box_low, box_high) = bounding_box(problem);
-        let judge = Judge::new(problem, &splits, &network, weights);
+        let judge = Judge::new(config, problem, &splits, &network);
+        let weights = stage_weights(config, config.dual.begin <= 0.0);
         Ok(Training {
             objective: Objective::new(&network, weights),
+            in_dual: weights.dual.is_on(),
+            linear,
+            reference: None,
             optimiser,
             gradient: vec![0.0; network.parameters()],
             batch: Batch::default(),
             started: Instant::now(),
             seconds_before: state.seconds,
-            notes: problem.notes().to_vec(),
+            notes,
             config,
             problem,
             splits,
@@ -389,9 +558,11 @@ impl<'a> Training<'a> {
         let row_every = steps.div_ceil(HISTORY_ROWS).max(1);
         let mut saved = Instant::now();
         self.network.set_parameters(&self.state.now.theta);
+        self.look_first();
         let mut outcome = Outcome::StepLimit;
         while self.state.now.step < steps {
             let step = self.state.now.step + 1;
+            self.enter_stage(step);
             let look = step.is_multiple_of(look_every) || step == steps;
             let row = look || step.is_multiple_of(row_every) || step == 1;
             self.draw(step);
@@ -422,12 +593,10 @@ impl<'a> Training<'a> {
                 } else {
                     None
                 };
-                broken = judged
-                    .filter(|v| !v.total.is_finite())
-                    .map(|_| "the held-out objective".to_string());
+                broken = judged.as_ref().and_then(|look| self.worse(look));
                 if broken.is_none() {
                     if self.state.now.theta.iter().all(|x| x.is_finite()) {
-                        self.record(step, rate, &values, judged, look);
+                        self.record(step, rate, &values, judged.as_ref(), look);
                     } else {
                         broken = Some("a parameter".into());
                     }
@@ -471,15 +640,65 @@ impl<'a> Training<'a> {
         self.finish(outcome, observer)
     }
 
+    /// Share of the solve that is done before `step`: of the steps or of the time limit, whichever is further along.
+    fn done(&self, step: u64) -> f64 {
+        let done = (step - 1) as f64 / self.config.steps as f64;
+        if self.config.time_limit > 0.0 {
+            done.max(self.state.seconds / self.config.time_limit)
+                .min(1.0)
+        } else {
+            done
+        }
+    }
+
+    /// Begins the dual stage when its time has come.
+    fn enter_stage(&mut self, step: u64) {
+        if !self.in_dual && self.config.dual.begin < 1.0 && self.done(step) >= self.config.dual.begin
+        {
+            self.in_dual = true;
+            self.objective
+                .set_weights(&self.network, stage_weights(self.config, true));
+        }
+    }
+
+    /// Scores that later ones are compared with: that of the start, and of the model with the least score so far.
+    fn look_first(&mut self) {
+        let Some(judge) = &mut self.judge else {
+            return;
+        };
+        let look = judge.look(&self.state.least, self.cost);
+        if look.score.value.is_finite() {
+            if self.state.now.step == 0 && judge.dual {
+                // The start takes part: nothing worse is ever kept.
+                self.state.best_score = look.score.value;
+                self.state.first_score = look.score.value;
+            }
+            self.reference = Some(look.score);
+        }
+    }
+
+    /// Why the model went wrong since the last look, if it did: its score is not finite, or most of what was gained is lost again.
+    fn worse(&self, look: &Look) -> Option<String> {
+        let score = &look.score;
+        if !look.values.total.is_finite() || !score.value.is_finite() {
+            return Some("the held-out objective".into());
+        }
+        let (Some(judge), Some(least)) = (&self.judge, &self.reference) else {
+            return None;
+        };
+        if !judge.dual || !self.in_dual {
+            return None;
+        }
+        let gained = (self.state.first_score - least.value).max(0.0);
+        let lost = score.value - least.value;
+        (lost > gained + 10.0 * score.noise(least).max(1e-6))
+            .then(|| "the held-out dual value fell back below its start: it".to_string())
+    }
+
     /// The learning rate: a linear warm-up, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
     fn rate(&self, step: u64) -> f64 {
         let o = &self.config.optimiser;
-        let mut done = (step - 1) as f64 / self.config.steps as f64;
-        if self.config.time_limit > 0.0 {
-            done = done
-                .max(self.state.seconds / self.config.time_limit)
-                .min(1.0);
-        }
+        let done = self.done(step);
         let warm = if o.warm_up > 0.0 {
             (step as f64 / (o.warm_up * self.config.steps as f64)).min(1.0)
         } else {
@@ -583,6 +802,10 @@ impl<'a> Training<'a> {
                 "the Hamilton-Jacobi loss",
                 values.hj + values.hj_terminal + values.pde,
             ),
+            (
+                "the dual value",
+                values.dual.source + values.dual.target + values.dual.tie,
+            ),
             ("the gradient", norm),
         ]
         .into_iter()
@@ -639,7 +862,7 @@ impl<'a> Training<'a> {
         step: u64,
         rate: f64,
         values: &Values,
-        judged: Option<Values>,
+        judged: Option<&Look>,
         look: bool,
     ) {
         self.state.history.push(HistoryRow {
@@ -652,24 +875,44 @@ impl<'a> Training<'a> {
             pde: values.pde,
             ed_forward: values.ed_forward,
             ed_backward: values.ed_backward,
-            held_out: judged.map(|v| v.total),
-            held_out_forward: judged.map(|v| v.ed_forward),
-            held_out_backward: judged.map(|v| v.ed_backward),
+            dual: values.dual.source + values.dual.target,
+            converged: values.dual.converged,
+            held_out: judged.map(|l| l.score.value),
+            held_out_forward: judged.map(|l| l.values.ed_forward),
+            held_out_backward: judged.map(|l| l.values.ed_backward),
         });
         if !look {
             return;
         }
         self.state.good = self.state.now.clone();
-        let choose_last = self.config.held_out.choose == "last";
-        let (score, tolerance) = match (judged, &self.judge) {
-            (Some(v), Some(judge)) if !choose_last => (v.total, judge.tolerance),
-            _ => (0.0, f64::INFINITY),
+        match judged {
+            Some(look) if self.config.held_out.choose != "last" => self.consider(look, step),
+            _ => {
+                self.state.best.clone_from(&self.state.now.ema);
+                self.state.best_step = step;
+            }
+        }
+    }
+
+    /// Keeps the model if its score is the least so far, or no more above it than noise explains.
+    fn consider(&mut self, look: &Look, step: u64) {
+        let Some(judge) = &self.judge else {
+            return;
         };
-        if score <= self.state.best_score + tolerance {
+        let score = &look.score;
+        let tolerance = match (&self.reference, judge.dual) {
+            (Some(least), true) => score.noise(least),
+            _ => judge.tolerance,
+        };
+        if score.value <= self.state.best_score + tolerance {
             self.state.best.clone_from(&self.state.now.ema);
             self.state.best_step = step;
         }
-        self.state.best_score = self.state.best_score.min(score);
+        if score.value < self.state.best_score {
+            self.state.best_score = score.value;
+            self.state.least.clone_from(&self.state.now.ema);
+            self.reference = Some(score.clone());
+        }
     }
 
     fn finish(mut self, outcome: Outcome, observer: &mut dyn Observer) -> Result<Solution> {
@@ -687,15 +930,17 @@ impl<'a> Training<'a> {
             && outcome != Outcome::Diverged
             && self.state.now.theta.iter().all(|x| x.is_finite())
         {
-            match &mut self.judge {
-                Some(judge) => {
-                    let v = judge.look(&self.state.now.ema, self.cost);
-                    if v.total.is_finite() && v.total <= self.state.best_score + judge.tolerance {
-                        self.state.best.clone_from(&self.state.now.ema);
-                        self.state.best_step = step;
+            let judged = self
+                .judge
+                .as_mut()
+                .map(|judge| judge.look(&self.state.now.ema, self.cost));
+            match judged {
+                Some(look) if self.config.held_out.choose != "last" => {
+                    if look.score.value.is_finite() {
+                        self.consider(&look, step);
                     }
                 }
-                None => {
+                _ => {
                     self.state.best.clone_from(&self.state.now.ema);
                     self.state.best_step = step;
                 }
@@ -703,8 +948,12 @@ impl<'a> Training<'a> {
         }
         let judged = self.judge.is_some() && self.config.held_out.choose == "best";
         let chosen_by = if judged {
-            "the least held-out objective, the latest among those equal within its noise"
-                .to_string()
+            if self.judge.as_ref().is_some_and(|j| j.dual) {
+                "the held-out certificate (dual value and slack): the latest model within noise of the best".to_string()
+            } else {
+                "the least held-out objective, the latest among those equal within its noise"
+                    .to_string()
+            }
         } else if self.config.held_out.choose == "best" {
             "the last step: there were too few points to hold any out".to_string()
         } else {
@@ -736,20 +985,13 @@ impl<'a> Training<'a> {
             },
             step: self.state.best_step,
         };
-        let (m0, m1) = self.problem.moments();
-        // A baseline, not a part of the map: where moments cannot give one, there is none.
-        let linear = if self.problem.dim() <= LARGEST_LINEAR {
-            GaussianMap::from_moments(m0, m1).ok()
-        } else {
-            None
-        };
         let map = CharacteristicMap::with_cost(
             info,
             self.state.scaling.clone(),
             &self.state.best,
+            self.linear.clone(),
             self.problem.cost().rescaled(1.0),
         )?
-        .with_linear(linear)
         .with_bounds(
             Bounds::of(self.problem.source()),
             Bounds::of(self.problem.target()),
@@ -808,10 +1050,10 @@ impl Training<'_> {
 
 impl Judge {
     fn new(
+        config: &Config,
         problem: &Problem,
         splits: &(Split, Split),
-        network: &Network<f32>,
-        weights: LossWeights,
+        network: &WarmPotential<f32>,
     ) -> Option<Self> {
         if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
             return None;
@@ -868,18 +1110,80 @@ impl Judge {
                 tolerance += spread(&cloud) / rows.len() as f64;
             }
         }
+        let dual = config.dual.begin < 1.0;
+        let mut weights = stage_weights(config, dual);
+        weights.energy = config.loss.energy.max(if dual { 1.0 } else { 0.0 });
+        weights.dual.search = Search {
+            evaluations: JUDGE_EVALUATIONS,
+            tolerance: JUDGE_TOLERANCE,
+        };
         Some(Judge {
-            network: Network::new(Isa::current(), network.shape().clone()),
             objective: Objective::new(network, weights),
+            network: network.cast(),
             tolerance: tolerance * weights.energy,
+            dual,
             batch,
         })
     }
 
-    fn look(&mut self, theta: &[f32], cost: &dyn Cost) -> Values {
+    fn look(&mut self, theta: &[f32], cost: &dyn Cost) -> Look {
         self.network.set_parameters(theta);
-        self.objective
-            .evaluate(&self.network, cost, &self.batch, None, true)
+        let values = self
+            .objective
+            .evaluate(&self.network, cost, &self.batch, None, true);
+        let score = if self.dual {
+            self.score()
+        } else {
+            Score {
+                value: values.total,
+                terms: [vec![], vec![]],
+            }
+        };
+        Look { values, score }
+    }
+
+    /// The score of the model that was just evaluated.
+    fn score(&self) -> Score {
+        let sides = [self.objective.found(0), self.objective.found(1)];
+        let weights = self.objective.weights().dual;
+        // A side's points carry their own end's transform, if it is searched, and the potential of the other end.
+        let ends = f64::from(u8::from(weights.source != 0.0)) + f64::from(u8::from(weights.target != 0.0));
+        let [x, y] = sides;
+        let each = |given: &[f32], n: usize| -> Vec<f64> {
+            if given.is_empty() {
+                vec![1.0 / n as f64; n]
+            } else {
+                given.iter().map(|&w| f64::from(w)).collect()
+            }
+        };
+        let a = each(&self.batch.source_weights, x.len());
+        let b = each(&self.batch.target_weights, y.len());
+        let term = |w: f64, (found, u): &(Found, f64), own: bool, other: bool, sign: f64| {
+            let mut sum = 0.0;
+            if own {
+                // The transform, and what the map's own guess misses of it.
+                sum += -sign * found.value + (found.start - found.value).abs();
+            }
+            if other {
+                sum += -sign * u;
+            }
+            w * sum / ends
+        };
+        let (source, target) = (weights.source != 0.0, weights.target != 0.0);
+        let xs: Vec<f64> = x
+            .iter()
+            .zip(&a)
+            .map(|(p, &w)| term(w, p, target, source, -1.0))
+            .collect();
+        let ys: Vec<f64> = y
+            .iter()
+            .zip(&b)
+            .map(|(p, &w)| term(w, p, source, target, 1.0))
+            .collect();
+        Score {
+            value: xs.iter().sum::<f64>() + ys.iter().sum::<f64>(),
+            terms: [xs, ys],
+        }
     }
 }
 
