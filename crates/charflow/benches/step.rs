@@ -125,6 +125,7 @@ fn step(s: &Setting, threads: usize) -> f64 {
         hj_terminal: 0.0,
         pde: 0.0,
         energy: 1.0,
+        ..LossWeights::default()
     };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut cloud =

@@ -612,6 +612,7 @@ fn ended(solution: &Solution, config: &Config) -> String {
     let report = &solution.report;
     let how = match solution.outcome {
         Outcome::StepLimit => "done",
+        Outcome::Converged => "converged",
         Outcome::TimeLimit => "time limit reached",
         Outcome::Interrupted => "interrupted",
         Outcome::Diverged => "diverged",

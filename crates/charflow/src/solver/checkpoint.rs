@@ -47,6 +47,10 @@ pub struct Checkpoint {
     pub(crate) best_score: f64,
     /// The score of the start.
     pub(crate) first_score: f64,
+    /// The step of the least score.
+    pub(crate) improved_step: u64,
+    /// Where the score had stopped improving, the step that the rate falls from, and over how many.
+    pub(crate) plateau: Option<(u64, u64)>,
     pub(crate) rate_factor: f64,
     pub(crate) divergences: u32,
     pub(crate) seconds: f64,
@@ -62,6 +66,8 @@ struct Head {
     step: u64,
     good_step: u64,
     best_step: u64,
+    improved_step: u64,
+    plateau: Option<(u64, u64)>,
     divergences: u32,
 }
 
@@ -145,6 +151,8 @@ impl Checkpoint {
             step: self.now.step,
             good_step: self.good.step,
             best_step: self.best_step,
+            improved_step: self.improved_step,
+            plateau: self.plateau,
             divergences: self.divergences,
         };
         let bad = |message: String| Error::Io {
@@ -207,6 +215,8 @@ impl Checkpoint {
             least: read_f32(&file, "least", &parameters)?,
             first_score: numbers[4],
             best_step: head.best_step,
+            improved_step: head.improved_step,
+            plateau: head.plateau,
             best_score: numbers[1],
             rate_factor: numbers[2],
             seconds: numbers[3],
@@ -285,6 +295,8 @@ mod tests {
             best: vec![9.0; 3],
             least: vec![8.0; 3],
             first_score: 3.5,
+            improved_step: 7,
+            plateau: Some((7, 5)),
             best_step: 8,
             best_score: f64::INFINITY,
             rate_factor: 0.3,

@@ -33,7 +33,10 @@ const JUDGE_EVALUATIONS: usize = 40;
 const JUDGE_TOLERANCE: f64 = 1e-4;
 
 /// Fitted points handed out for judging when none are held out.
-const JUDGED_AT_MOST: usize = 5000;
+const JUDGED_AT_MOST: usize = 10_000;
+
+/// Held-out points of a side that choose the model; the others are for the certificate alone.
+const CHOOSING: usize = 2000;
 
 /// The solver of the paper: neural characteristic flows.
 #[derive(Clone, Debug)]
@@ -471,6 +474,12 @@ impl<'a> Training<'a> {
                         "the checkpoint was made with another optimiser",
                     ));
                 }
+                let mut checkpoint = checkpoint;
+                if checkpoint.config.steps != config.steps {
+                    // Another plan: what the old one had begun to end goes on.
+                    checkpoint.plateau = None;
+                }
+                checkpoint.config = config.clone();
                 checkpoint
             }
             None => {
@@ -506,6 +515,8 @@ impl<'a> Training<'a> {
                     best_step: 0,
                     best_score: f64::INFINITY,
                     first_score: f64::INFINITY,
+                    improved_step: 0,
+                    plateau: None,
                     rate_factor: 1.0,
                     divergences: 0,
                     seconds: 0.0,
@@ -560,10 +571,10 @@ impl<'a> Training<'a> {
         self.network.set_parameters(&self.state.now.theta);
         self.look_first();
         let mut outcome = Outcome::StepLimit;
-        while self.state.now.step < steps {
+        while self.state.now.step < self.last_step() {
             let step = self.state.now.step + 1;
             self.enter_stage(step);
-            let look = step.is_multiple_of(look_every) || step == steps;
+            let look = step.is_multiple_of(look_every) || step == self.last_step();
             let row = look || step.is_multiple_of(row_every) || step == 1;
             self.draw(step);
             let values = self.objective.evaluate(
@@ -609,6 +620,9 @@ impl<'a> Training<'a> {
                 }
                 continue;
             }
+            if look {
+                self.rest(step, observer);
+            }
             let seconds = self.started.elapsed().as_secs_f64();
             self.state.seconds = self.seconds_before + seconds;
             observer.on_progress(&Progress {
@@ -624,17 +638,20 @@ impl<'a> Training<'a> {
             }
             if self.config.time_limit > 0.0
                 && self.state.seconds >= self.config.time_limit
-                && step < steps
+                && step < self.last_step()
             {
                 outcome = Outcome::TimeLimit;
                 break;
             }
             if observer.should_stop() {
-                if step < steps {
+                if step < self.last_step() {
                     outcome = Outcome::Interrupted;
                 }
                 break;
             }
+        }
+        if outcome == Outcome::StepLimit && self.state.plateau.is_some() {
+            outcome = Outcome::Converged;
         }
         observer.on_checkpoint(&self.state)?;
         self.finish(outcome, observer)
@@ -695,16 +712,56 @@ impl<'a> Training<'a> {
             .then(|| "the held-out dual value fell back below its start: it".to_string())
     }
 
-    /// The learning rate: a linear warm-up, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
+    /// The step after which the solve ends.
+    fn last_step(&self) -> u64 {
+        let steps = self.config.steps;
+        self.state
+            .plateau
+            .map_or(steps, |(begun, length)| (begun + length).min(steps))
+    }
+
+    /// If the score has not improved for long enough: back to the state of the best score, and down with the rate.
+    fn rest(&mut self, step: u64, observer: &mut dyn Observer) {
+        let patience = self.config.held_out.patience;
+        if patience == 0.0 || self.judge.is_none() || self.state.plateau.is_some() {
+            return;
+        }
+        // Only while the rate is constant: a falling one is on its way to the end already.
+        if self.done(step + 1) >= self.config.optimiser.stable {
+            return;
+        }
+        let waited = step - self.state.improved_step;
+        if (waited as f64) < (patience * self.config.steps as f64).max(1.0) {
+            return;
+        }
+        let good = self.state.good.step;
+        // As long as the falling part of a whole solve is to its constant part.
+        let o = &self.config.optimiser;
+        let length = ((1.0 - o.stable) / o.stable * good as f64).ceil().max(1.0) as u64;
+        self.state.now = self.state.good.clone();
+        self.network.set_parameters(&self.state.now.theta);
+        self.state.plateau = Some((good, length));
+        self.note(
+            format!("no better score in the {waited} steps since step {good}: back to it, and down with the rate over {length} steps"),
+            observer,
+        );
+    }
+
+    /// The learning rate: a linear warm-up, a constant part, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
     fn rate(&self, step: u64) -> f64 {
         let o = &self.config.optimiser;
         let done = self.done(step);
         let warm = if o.warm_up > 0.0 {
-            (step as f64 / (o.warm_up * self.config.steps as f64)).min(1.0)
+            // One step on, so that the first one is not for nothing.
+            ((done + 1.0 / self.config.steps as f64) / o.warm_up).min(1.0)
         } else {
             1.0
         };
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        let fallen = match self.state.plateau {
+            Some((begun, length)) => (step - 1 - begun) as f64 / length.max(1) as f64,
+            None => ((done - o.stable) / (1.0 - o.stable)).max(0.0),
+        };
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fallen.min(1.0)).cos());
         o.rate * self.state.rate_factor * warm * (o.final_rate + (1.0 - o.final_rate) * cosine)
     }
 
@@ -884,7 +941,9 @@ impl<'a> Training<'a> {
         if !look {
             return;
         }
-        self.state.good = self.state.now.clone();
+        if self.judge.is_none() || self.config.held_out.patience == 0.0 {
+            self.state.good = self.state.now.clone();
+        }
         match judged {
             Some(look) if self.config.held_out.choose != "last" => self.consider(look, step),
             _ => {
@@ -910,6 +969,10 @@ impl<'a> Training<'a> {
         }
         if score.value < self.state.best_score {
             self.state.best_score = score.value;
+            self.state.improved_step = step;
+            if self.config.held_out.patience > 0.0 {
+                self.state.good = self.state.now.clone();
+            }
             self.state.least.clone_from(&self.state.now.ema);
             self.reference = Some(score.clone());
         }
@@ -1058,6 +1121,12 @@ impl Judge {
         if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
             return None;
         }
+        // Evenly through the rows, which may be in some order.
+        let some = |rows: &[u32]| -> Vec<u32> {
+            let count = rows.len().min(CHOOSING);
+            (0..count).map(|k| rows[k * rows.len() / count]).collect()
+        };
+        let held_out = [some(&splits.0.held_out), some(&splits.1.held_out)];
         let mut batch = Batch::default();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut all = |samples: &Samples,
@@ -1072,14 +1141,14 @@ impl Judge {
         let source = all(
             problem.source(),
             0,
-            &splits.0.held_out,
+            &held_out[0],
             &mut batch.source,
             &mut batch.source_weights,
         );
         let target = all(
             problem.target(),
             1,
-            &splits.1.held_out,
+            &held_out[1],
             &mut batch.target,
             &mut batch.target_weights,
         );
