@@ -385,7 +385,8 @@ fn the_dual_value_is_ascended_along_its_gradient() {
     for (source, target) in [(1.0, 0.0), (0.0, 1.0), (0.6, 0.9)] {
         let mut weights = dual(source, target, 0.0, 0.0);
         weights.dual.search.evaluations = 100;
-        let mut potential = WarmPotential::new(Isa::current(), shape.clone(), Some(map.potential()));
+        let mut potential =
+            WarmPotential::new(Isa::current(), shape.clone(), Some(map.potential()));
         let mut objective = Objective::new(&potential, weights);
         let mut at = |theta: &[f64], gradient: Option<&mut [f64]>| {
             potential.set_parameters(theta);
@@ -410,7 +411,10 @@ fn the_dual_value_is_ascended_along_its_gradient() {
             let expected = (moved(h) - moved(-h)) / (2.0 * h);
             let found: f64 = gradient.iter().zip(&direction).map(|(a, b)| a * b).sum();
             let scale = norm(&gradient) * norm(&direction);
-            assert!((found - expected).abs() < 1e-6 * scale, "{found} {expected}");
+            assert!(
+                (found - expected).abs() < 1e-6 * scale,
+                "{found} {expected}"
+            );
         }
     }
     // Without a network the potential is exact, and on pairs (x, T(x)) both values are the mean cost of the map.
@@ -428,7 +432,8 @@ fn the_dual_value_is_ascended_along_its_gradient() {
     let mut weights = dual(1.0, 1.0, 1.0, 1.0);
     weights.dual.search.evaluations = 100;
     let potential = WarmPotential::new(Isa::current(), shape, Some(map.potential()));
-    let values = Objective::new(&potential, weights).evaluate(&potential, &Quadratic, &pairs, None, true);
+    let values =
+        Objective::new(&potential, weights).evaluate(&potential, &Quadratic, &pairs, None, true);
     let cost = pairs
         .source
         .iter()

@@ -29,6 +29,7 @@ Example (every line runs as printed):
   charflow fit data/swiss-roll.csv data/moons.csv -o run --steps 2000 --set 'network.hidden=[32,32]'
   charflow data labelled-mixture -o m
   charflow fit m/source.csv m/target.csv -o run-m --labels label --time-limit 20s
+  charflow fit data/swiss-roll.csv data/moons.csv -o run-quick --effort quick --steps 500
   charflow fit m/source.csv m/source.csv -o ab --source-rows 3=A --target-rows 3=B --steps 2000")]
 pub struct Fit {
     /// The source points
@@ -50,6 +51,9 @@ pub struct Fit {
     /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// How much work the preset auto does: quick, normal or best [default: normal]
+    #[arg(long, value_name = "EFFORT")]
+    pub effort: Option<String>,
     /// Settings from a file, such as the config.toml of another run
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -278,6 +282,12 @@ impl Fit {
         let old = run.read_data()?;
         let config = self.overlaid(begun_with.clone())?;
         config.check()?;
+        if let Some(effort) = self.effort.as_ref().filter(|e| **e != begun_with.effort) {
+            return Err(Failure::input(format!(
+                "{place} was begun with --effort {}, not {effort}.{REMEDY}",
+                begun_with.effort
+            )));
+        }
         if let Some(preset) = self.preset.as_ref().filter(|p| **p != begun_with.preset) {
             return Err(Failure::input(format!(
                 "{place} was begun with --preset {}, not {preset}.{REMEDY}",
@@ -385,15 +395,25 @@ impl Fit {
     fn settings(&self, n: usize, m: usize, d: usize) -> Result<Config> {
         let preset = match (&self.preset, &self.config) {
             (Some(name), _) => name.clone(),
-            (None, Some(path)) => preset_of(&read_text(path)?).unwrap_or_else(|| "auto".into()),
+            (None, Some(path)) => {
+                named_in(&read_text(path)?, "preset").unwrap_or_else(|| "auto".into())
+            }
             (None, None) => "auto".into(),
         };
-        let mut config = Config::preset(&preset, n, m, d)?;
+        let effort = match (&self.effort, &self.config) {
+            (Some(effort), _) => effort.clone(),
+            (None, Some(path)) => {
+                named_in(&read_text(path)?, "effort").unwrap_or_else(|| "normal".into())
+            }
+            (None, None) => "normal".into(),
+        };
+        let mut config = Config::preset_with_effort(&preset, &effort, n, m, d)?;
         if self.columns.labels.is_some() {
             config = config.for_classes();
         }
         let mut config = self.overlaid(config)?;
         config.preset = preset;
+        config.effort = effort;
         config.check()?;
         Ok(config)
     }
@@ -482,12 +502,12 @@ fn read_text(path: &std::path::Path) -> Result<String> {
         .map_err(|e| Failure::system(path, "the settings cannot be read", &e))
 }
 
-/// The preset that a file of settings names.
-fn preset_of(text: &str) -> Option<String> {
+/// The word that a file of settings gives for `key`.
+fn named_in(text: &str, key: &str) -> Option<String> {
     Some(
         text.parse::<toml::Table>()
             .ok()?
-            .get("preset")?
+            .get(key)?
             .as_str()?
             .to_string(),
     )
@@ -601,6 +621,9 @@ fn begun(
     ));
     if config.time_limit > 0.0 {
         text.push_str(&format!(", at most {}", duration(config.time_limit)));
+    }
+    for reason in config.reasons(problem.source().len(), problem.target().len(), d) {
+        text.push_str(&format!("\n  {reason}"));
     }
     if let Some(checkpoint) = checkpoint {
         text.push_str(&format!("\ngoing on from step {}", checkpoint.step()));

@@ -372,6 +372,9 @@ impl Config {
     pub fn for_classes(mut self) -> Config {
         if self.preset == "auto" {
             self.collocation.characteristics = 1.0;
+            // The dual value is that of the whole clouds.
+            self.dual.begin = 1.0;
+            self.batch.collocation = 1000;
         }
         self
     }
@@ -525,13 +528,19 @@ impl Config {
         if !["gaussian", "none"].contains(&self.warm_start.as_str()) {
             return Err(Error::config(
                 "warm_start",
-                format!("expected `gaussian` or `none`, found \"{}\"", self.warm_start),
+                format!(
+                    "expected `gaussian` or `none`, found \"{}\"",
+                    self.warm_start
+                ),
             ));
         }
         if !EFFORTS.contains(&self.effort.as_str()) {
             return Err(Error::config(
                 "effort",
-                format!("expected `quick`, `normal` or `best`, found \"{}\"", self.effort),
+                format!(
+                    "expected `quick`, `normal` or `best`, found \"{}\"",
+                    self.effort
+                ),
             ));
         }
         let share = |field: &str, x: f64| {
@@ -637,6 +646,53 @@ impl Config {
             self.guard.shrink > 0.0 && self.guard.shrink <= 1.0,
             "a number above 0, at most 1",
         )
+    }
+
+    /// What the preset `auto` chose for `n` source and `m` target points in `d` dimensions, and why, a line each; nothing for other presets.
+    #[must_use]
+    pub fn reasons(&self, n: usize, m: usize, d: usize) -> Vec<String> {
+        if self.preset != "auto" {
+            return vec![];
+        }
+        let network = &self.network;
+        let mut list = vec![format!(
+            "network {} {:?}: {}",
+            network.kind,
+            network.hidden,
+            if network.kind == "dense" {
+                format!(
+                    "{d} dimensions; squares of linear forms suit a potential, widths grow with the dimension and the effort ({})",
+                    self.effort
+                )
+            } else {
+                format!("few dimensions ({d}), where a sharp softplus lets the map tear")
+            }
+        )];
+        list.push(format!(
+            "start: {}",
+            if self.warm_start == "gaussian" {
+                "the best linear map, so that only what is not linear is learned"
+            } else {
+                "random weights"
+            }
+        ));
+        list.push(if self.dual.begin < 1.0 {
+            format!(
+                "dual stage from {:.0} % of the steps on: it is what makes the map cheapest, where matching the clouds alone would stop at any map",
+                100.0 * self.dual.begin
+            )
+        } else {
+            "no dual stage: classes go to their own".into()
+        });
+        list.push(format!(
+            "at most {} steps of {} + {} points ({} and {} given), fewer if the held-out score stops improving",
+            self.steps,
+            self.batch.source.min(n),
+            self.batch.target.min(m),
+            n,
+            m
+        ));
+        list
     }
 
     /// The layers of the network.
