@@ -235,7 +235,7 @@ impl Default for DualConfig {
             begin: 1.0,
             source: 1.0,
             target: 0.0,
-            tie: 1.0,
+            tie: 0.3,
             tie_value: 0.0,
             energy: 0.0,
             residual: 1.0,
