@@ -8,8 +8,8 @@ use super::config::Config;
 use super::report::HistoryRow;
 use crate::error::{Error, Result};
 use crate::model::{
-    io, le_f32, le_f64, open_safetensors, parse_info, read_f32, read_f64, to_safetensors,
-    write_atomically,
+    CharacteristicMap, FORMAT_VERSION, ModelInfo, io, le_f32, le_f64, open_safetensors, parse_info,
+    read_f32, read_f64, to_safetensors, write_atomically,
 };
 use crate::samples::Scaling;
 use safetensors::tensor::Dtype;
@@ -79,6 +79,30 @@ impl Checkpoint {
     #[must_use]
     pub fn history(&self) -> &[HistoryRow] {
         &self.history
+    }
+
+    /// Seconds of solving, sessions before a resume included.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// The map of the averaged weights as they are now: to watch a solve by, not what the solve will choose.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a cost that [`crate::cost::parse`] does not know.
+    pub fn map(&self) -> Result<CharacteristicMap> {
+        let info = ModelInfo {
+            kind: "model".into(),
+            format: FORMAT_VERSION,
+            charflow: env!("CARGO_PKG_VERSION").into(),
+            dim: self.scaling.dim(),
+            columns: None,
+            classes: Vec::new(),
+            config: self.config.clone(),
+            step: self.now.step,
+        };
+        CharacteristicMap::new(info, self.scaling.clone(), &self.now.ema)
     }
 
     /// Writes the file, atomically.
