@@ -61,6 +61,9 @@ pub struct Entry {
     pub name: String,
     /// Its settings.
     pub config: Config,
+    /// Whether as many steps are asked for as the time limit has room for, by a short trial. Warm-up and looks at the held-out points are shares of the
+    /// steps, so a limit that comes long before the last step would leave out the one and stretch the other.
+    pub steps_by_time: bool,
 }
 
 /// One problem with all that was tried on it.
@@ -298,6 +301,19 @@ fn solve_with(
     Ok((solution, peak_memory()))
 }
 
+/// The steps that the time limit has room for, from a trial of a twentieth of it.
+fn steps_in_time(config: &Config, problem: Problem) -> Result<u64> {
+    let trial = Config {
+        time_limit: (0.05 * config.time_limit).clamp(0.2, 5.0),
+        ..config.clone()
+    };
+    let report = NcfSolver::new(trial)
+        .solve(problem, &mut Recorder::new(config, None))?
+        .report;
+    let rate = report.steps as f64 / report.seconds.max(1e-3);
+    Ok(((rate * config.time_limit) as u64).max(1))
+}
+
 /// Fits and judges all problems, and writes what came out.
 ///
 /// `entries` are the fits to make for `n` points of each side in `d` dimensions.
@@ -351,7 +367,13 @@ pub fn run(
             ],
             published_forward_uvp: problem.published(),
         });
-        for Entry { name, config } in entries {
+        for entry in entries {
+            let Entry {
+                name, mut config, ..
+            } = entry;
+            if entry.steps_by_time && config.time_limit > 0.0 {
+                config.steps = steps_in_time(&config, problem_of(&source, &target, d)?)?;
+            }
             if interrupt::asked() {
                 record.interrupted = true;
                 break;

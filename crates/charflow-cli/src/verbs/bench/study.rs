@@ -9,8 +9,6 @@ use charflow_lab::MixtureToMap;
 
 /// Seconds of each variant.
 const SECONDS: f64 = 120.0;
-/// Steps under a time limit: the schedule follows whichever is further along, so the time decides.
-const STEPS: u64 = 1_000_000_000;
 const DIM: usize = 8;
 
 /// The variants: name, and the settings put over those of `ncf`. Each line has all parts of the lines above it and one more; the last exchanges the optimiser.
@@ -110,12 +108,10 @@ pub fn run(bench: &Bench) -> Result<()> {
                 let mut config =
                     with_set(super::settings(Method::Ncf, bench.effort, n, n, d)?, &set)?;
                 config.time_limit = seconds;
-                if seconds > 0.0 {
-                    config.steps = STEPS;
-                }
                 Ok(Entry {
                     name: (*name).into(),
                     config: bench.overlaid(config)?,
+                    steps_by_time: bench.steps.is_none(),
                 })
             })
             .collect()

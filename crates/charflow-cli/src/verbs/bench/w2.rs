@@ -230,6 +230,7 @@ pub fn entries(bench: &Bench, n: usize, d: usize) -> Result<Vec<Entry>> {
             Ok(Entry {
                 name: method.name().into(),
                 config: bench.config(method, n, n, d)?,
+                steps_by_time: false,
             })
         })
         .collect()
