@@ -425,14 +425,7 @@ impl Fit {
                 .merged(&read_text(path)?)
                 .map_err(|e| Failure::input(format!("{}: {e}", path.display())))?;
         }
-        for pair in &self.set {
-            let Some((key, value)) = pair.split_once('=') else {
-                return Err(Failure::input(format!(
-                    "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
-                )));
-            };
-            config.set(key, value)?;
-        }
+        config = with_set(config, &self.set)?;
         if let Some(steps) = self.steps {
             config.steps = steps;
         }
@@ -469,7 +462,7 @@ impl Fit {
             .and_then(|c| c.history().last())
             .map_or(0.0, |row| row.seconds);
         let mut watcher = Watcher::new(
-            run,
+            Some(run),
             config.time_limit,
             before,
             self.checkpoint_every.unwrap_or(10.0),
@@ -490,6 +483,22 @@ impl Fit {
             other => other.into(),
         })
     }
+}
+
+/// Puts settings of the form KEY=VALUE over others.
+///
+/// # Errors
+/// No `=`, a setting that does not exist, a value of the wrong kind.
+pub fn with_set(mut config: Config, set: &[String]) -> Result<Config> {
+    for pair in set {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(Failure::input(format!(
+                "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
+            )));
+        };
+        config.set(key, value)?;
+    }
+    Ok(config)
 }
 
 const REMEDY: &str = " A resumed run must be the same run: leave that as it was, or choose another directory with -o.";

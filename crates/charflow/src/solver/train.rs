@@ -295,8 +295,6 @@ struct Training<'a> {
     box_low: Vec<f32>,
     box_high: Vec<f32>,
     state: Checkpoint,
-    /// The best linear map, in the user's units.
-    linear: Option<GaussianMap>,
     /// Whether the dual stage has begun.
     in_dual: bool,
     /// The score of the model with the least one.
@@ -401,11 +399,7 @@ fn stage_weights(config: &Config, dual: bool) -> LossWeights {
 }
 
 /// The linear map of the points that are learned from, in the user's units; `None` where the moments make none.
-fn linear_map(
-    problem: &Problem,
-    splits: &(Split, Split),
-    scaling: &Scaling,
-) -> Option<GaussianMap> {
+fn linear_map(problem: &Problem, splits: &(Split, Split)) -> Option<GaussianMap> {
     // One side at a time, so that there is never more than one copy.
     let moments = |samples: &Samples, split: &Split| {
         if split.held_out.is_empty() {
@@ -414,7 +408,6 @@ fn linear_map(
             Some(samples.select(&split.train).ok()?.moments())
         }
     };
-    let _ = scaling;
     let m0 = moments(problem.source(), &splits.0)?;
     let m1 = moments(problem.target(), &splits.1)?;
     GaussianMap::from_moments(&m0, &m1).ok()
@@ -438,7 +431,7 @@ impl<'a> Training<'a> {
         let isa = Isa::current();
         // The linear map of the points that are learned from: held-out points would not be held out of it otherwise.
         let linear = if d <= LARGEST_LINEAR {
-            linear_map(problem, &splits, &scaling)
+            linear_map(problem, &splits)
         } else {
             None
         };
@@ -482,6 +475,7 @@ impl<'a> Training<'a> {
                     checkpoint.plateau = None;
                 }
                 checkpoint.config = config.clone();
+                checkpoint.linear = linear;
                 checkpoint
             }
             None => {
@@ -510,6 +504,7 @@ impl<'a> Training<'a> {
                 Checkpoint {
                     config: config.clone(),
                     scaling,
+                    linear,
                     good: now.clone(),
                     best: now.ema.clone(),
                     least: now.ema.clone(),
@@ -543,7 +538,6 @@ impl<'a> Training<'a> {
         Ok(Training {
             objective: Objective::new(&network, weights),
             in_dual: weights.dual.is_on(),
-            linear,
             reference: None,
             optimiser,
             gradient: vec![0.0; network.parameters()],
@@ -1049,7 +1043,7 @@ impl<'a> Training<'a> {
             info,
             self.state.scaling.clone(),
             &self.state.best,
-            self.linear.clone(),
+            self.state.linear.clone(),
             self.problem.cost().rescaled(1.0),
         )?
         .with_bounds(
