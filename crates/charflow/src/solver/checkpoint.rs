@@ -53,6 +53,8 @@ pub struct Checkpoint {
     pub(crate) improved_step: u64,
     /// Where the score had stopped improving, the step that the rate falls from, and over how many.
     pub(crate) plateau: Option<(u64, u64)>,
+    /// How often it had, and a smaller rate was tried.
+    pub(crate) drops: u32,
     pub(crate) rate_factor: f64,
     pub(crate) divergences: u32,
     pub(crate) seconds: f64,
@@ -70,6 +72,7 @@ struct Head {
     best_step: u64,
     improved_step: u64,
     plateau: Option<(u64, u64)>,
+    drops: u32,
     divergences: u32,
 }
 
@@ -171,6 +174,7 @@ impl Checkpoint {
             best_step: self.best_step,
             improved_step: self.improved_step,
             plateau: self.plateau,
+            drops: self.drops,
             divergences: self.divergences,
         };
         let bad = |message: String| Error::Io {
@@ -246,6 +250,7 @@ impl Checkpoint {
             best_step: head.best_step,
             improved_step: head.improved_step,
             plateau: head.plateau,
+            drops: head.drops,
             best_score: numbers[1],
             rate_factor: numbers[2],
             seconds: numbers[3],
@@ -328,6 +333,7 @@ mod tests {
             first_score: 3.5,
             improved_step: 7,
             plateau: Some((7, 5)),
+            drops: 2,
             best_step: 8,
             best_score: f64::INFINITY,
             rate_factor: 0.3,

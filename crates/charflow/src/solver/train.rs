@@ -35,6 +35,9 @@ const JUDGE_TOLERANCE: f64 = 1e-4;
 /// Fitted points handed out for judging when none are held out.
 const JUDGED_AT_MOST: usize = 10_000;
 
+/// Smaller rates that are tried where the held-out score stops improving, before the solve is brought to its end.
+const DROPS: u32 = 2;
+
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
 const CHOOSING: usize = 2000;
 
@@ -514,6 +517,7 @@ impl<'a> Training<'a> {
                     first_score: f64::INFINITY,
                     improved_step: 0,
                     plateau: None,
+                    drops: 0,
                     rate_factor: 1.0,
                     divergences: 0,
                     seconds: 0.0,
@@ -733,11 +737,25 @@ impl<'a> Training<'a> {
             return;
         }
         let good = self.state.good.step;
+        self.state.now = self.state.good.clone();
+        self.network.set_parameters(&self.state.now.theta);
+        self.state.history.retain(|row| row.step <= good);
+        // A rate that is too high looks the same as an end: smaller ones are tried first.
+        if self.state.drops < DROPS {
+            self.state.drops += 1;
+            self.state.rate_factor *= self.config.guard.shrink;
+            self.note(
+                format!(
+                    "no better score in the {waited} steps since step {good}: back to it, the rate times {:.3}",
+                    self.state.rate_factor
+                ),
+                observer,
+            );
+            return;
+        }
         // As long as the falling part of a whole solve is to its constant part.
         let o = &self.config.optimiser;
         let length = ((1.0 - o.stable) / o.stable * good as f64).ceil().max(1.0) as u64;
-        self.state.now = self.state.good.clone();
-        self.network.set_parameters(&self.state.now.theta);
         self.state.plateau = Some((good, length));
         self.note(
             format!("no better score in the {waited} steps since step {good}: back to it, and down with the rate over {length} steps"),

@@ -123,8 +123,10 @@ pub fn run(bench: &Bench) -> Result<()> {
             .iter()
             .map(|(name, set)| {
                 let set: Vec<String> = set.iter().map(|s| (*s).to_string()).collect();
-                let mut config =
-                    with_set(super::settings(Method::NcfDual, bench.effort, n, n, d)?, &set)?;
+                let mut config = with_set(
+                    super::settings(Method::NcfDual, bench.effort, n, n, d)?,
+                    &set,
+                )?;
                 config.time_limit = seconds;
                 Ok(Entry {
                     name: (*name).into(),
