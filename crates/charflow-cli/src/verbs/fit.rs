@@ -409,7 +409,7 @@ impl Fit {
         };
         let mut config = Config::preset_with_effort(&preset, &effort, n, m, d)?;
         if self.columns.labels.is_some() {
-            config = config.for_classes();
+            config = config.for_classes(n, m, d);
         }
         let mut config = self.overlaid(config)?;
         config.preset = preset;

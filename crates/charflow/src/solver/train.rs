@@ -39,7 +39,7 @@ const JUDGED_AT_MOST: usize = 10_000;
 const DROPS: u32 = 2;
 
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
-const CHOOSING: usize = 2000;
+const CHOOSING: usize = 4000;
 
 /// The solver of the paper: neural characteristic flows.
 #[derive(Clone, Debug)]
@@ -369,6 +369,24 @@ struct Look {
     score: Score,
 }
 
+/// The parameters that a solve begins with: random, but on top of a closed form with an output of zero, so that the map begins as the linear one.
+fn start(potential: &WarmPotential<f32>, seed: u64) -> Vec<f32> {
+    let shape = potential.shape();
+    let mut theta: Vec<f32> = initial_parameters(shape, seed)
+        .iter()
+        .map(|&x| x as f32)
+        .collect();
+    if potential.gaussian().is_some() {
+        for (name, offset, sides) in shape.tensors() {
+            if name.starts_with("output.") {
+                let n: usize = sides.iter().product();
+                theta[offset..offset + n].fill(0.0);
+            }
+        }
+    }
+    theta
+}
+
 /// The factors of a stage.
 fn stage_weights(config: &Config, dual: bool) -> LossWeights {
     let loss = &config.loss;
@@ -482,19 +500,7 @@ impl<'a> Training<'a> {
                 checkpoint
             }
             None => {
-                let mut theta: Vec<f32> = initial_parameters(&shape, config.seed)
-                    .iter()
-                    .map(|&x| x as f32)
-                    .collect();
-                if network.gaussian().is_some() {
-                    // The network is zero at the start: the map begins as the linear one.
-                    for (name, offset, sides) in shape.tensors() {
-                        if name.starts_with("output.") {
-                            let n: usize = sides.iter().product();
-                            theta[offset..offset + n].fill(0.0);
-                        }
-                    }
-                }
+                let theta = start(&network, config.seed);
                 let zero = vec![0.0; theta.len()];
                 let now = Weights {
                     step: 0,
@@ -962,6 +968,28 @@ impl<'a> Training<'a> {
         }
     }
 
+    /// Goes back to the linear map of the start, unless the kept model is better on the held-out points by two standard errors; whether it did.
+    ///
+    /// Where the truth is linear, a network learns the noise of its points and no more, and by chance some step of it looks better than the start.
+    fn prefer_the_start(&mut self) -> bool {
+        let Some(judge) = &mut self.judge else {
+            return false;
+        };
+        if !judge.dual || self.network.gaussian().is_none() || self.config.held_out.choose == "last"
+        {
+            return false;
+        }
+        let theta = start(&self.network, self.config.seed);
+        let begun = judge.look(&theta, self.cost).score;
+        let kept = judge.look(&self.state.best, self.cost).score;
+        if kept.value < begun.value - 2.0 * kept.noise(&begun) {
+            return false;
+        }
+        self.state.best = theta;
+        self.state.best_step = 0;
+        true
+    }
+
     /// Keeps the model if its score is the least so far, or no more above it than noise explains.
     fn consider(&mut self, look: &Look, step: u64) {
         let Some(judge) = &self.judge else {
@@ -1018,8 +1046,11 @@ impl<'a> Training<'a> {
                 }
             }
         }
+        let linear_kept = self.prefer_the_start();
         let judged = self.judge.is_some() && self.config.held_out.choose == "best";
-        let chosen_by = if judged {
+        let chosen_by = if linear_kept {
+            "the linear map that it began with: nothing learned was better on held-out points by more than noise".to_string()
+        } else if judged {
             if self.judge.as_ref().is_some_and(|j| j.dual) {
                 "the held-out certificate (dual value and slack): the latest model within noise of the best".to_string()
             } else {

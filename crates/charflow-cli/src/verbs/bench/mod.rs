@@ -139,10 +139,7 @@ fn settings(method: Method, effort: Effort, n: usize, m: usize, d: usize) -> Res
     match method {
         Method::NcfDual | Method::Linear => {}
         Method::Ncf | Method::HjPinn => {
-            // The paper's losses alone, from random weights; batches as large as they need.
-            config.dual.begin = 1.0;
-            config.warm_start = "none".into();
-            config.batch.collocation = 1000;
+            config = config.losses_alone(n, m, d);
         }
     }
     if method == Method::HjPinn {
