@@ -350,7 +350,11 @@ fn dots<T: Scalar>(d: usize, a: &[T], b: &[T]) -> [T; BLOCK] {
 
 /// `out[k, s] -= factor[s] a[k, s]`.
 fn subtract<T: Scalar>(d: usize, factor: &[T; BLOCK], a: &[T], out: &mut [T]) {
-    for (out, a) in out.chunks_exact_mut(BLOCK).zip(a.chunks_exact(BLOCK)).take(d) {
+    for (out, a) in out
+        .chunks_exact_mut(BLOCK)
+        .zip(a.chunks_exact(BLOCK))
+        .take(d)
+    {
         for s in 0..BLOCK {
             out[s] += -factor[s] * a[s];
         }

@@ -755,13 +755,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         let gradient = &mut shard.gradient;
                         potential.forward(x, tape, &mut shard.work, &mut u);
                         potential.reverse(tape, &mut shard.work, gradient);
-                        potential.accumulate(
-                            tape,
-                            &mut shard.work,
-                            &ubar,
-                            None,
-                            &mut shard.into,
-                        );
+                        potential.accumulate(tape, &mut shard.work, &ubar, None, &mut shard.into);
                     }
                 }
             });

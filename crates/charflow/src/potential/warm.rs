@@ -48,7 +48,10 @@ impl<T: Scalar> Gaussian<T> {
         to.pack(&matrix, d, 1);
         let mut back = Packed::new(isa, d, d);
         back.pack(&matrix, 1, d);
-        let centre: Vec<f64> = project(potential.source_mean()).iter().map(|x| -x).collect();
+        let centre: Vec<f64> = project(potential.source_mean())
+            .iter()
+            .map(|x| -x)
+            .collect();
         Gaussian {
             d,
             to,
@@ -156,11 +159,8 @@ impl<T: Scalar> WarmPotential<T> {
     /// The same potential in another number type, parameters rounded.
     #[must_use]
     pub fn cast<U: Scalar>(&self) -> WarmPotential<U> {
-        let mut other = WarmPotential::new(
-            self.isa,
-            self.shape().clone(),
-            self.closed_form.clone(),
-        );
+        let mut other =
+            WarmPotential::new(self.isa, self.shape().clone(), self.closed_form.clone());
         let theta: Vec<U> = self.theta().iter().map(|x| U::of(x.f64())).collect();
         other.set_parameters(&theta);
         other
@@ -373,7 +373,11 @@ mod tests {
                     }
                 }
                 // A quadratic of d dimensions needs about d steps and a few, not hundreds.
-                assert!(search.evaluations() < 2 * (4 * d as u64 + 20), "{}", search.evaluations());
+                assert!(
+                    search.evaluations() < 2 * (4 * d as u64 + 20),
+                    "{}",
+                    search.evaluations()
+                );
             }
         }
         check::<f64>(1e-9, 1e-8);

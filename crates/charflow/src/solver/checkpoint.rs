@@ -9,8 +9,8 @@ use super::report::HistoryRow;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::model::{
-    CharacteristicMap, FORMAT_VERSION, ModelInfo, io, le_f32, le_f64, open_safetensors, parse_info, read_f32, read_f64, to_safetensors,
-    write_atomically,
+    CharacteristicMap, FORMAT_VERSION, ModelInfo, io, le_f32, le_f64, open_safetensors, parse_info,
+    read_f32, read_f64, to_safetensors, write_atomically,
 };
 use crate::samples::Scaling;
 use safetensors::tensor::Dtype;

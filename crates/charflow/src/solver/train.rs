@@ -5,11 +5,11 @@ use super::config::Config;
 use super::observer::{Observer, Progress};
 use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
+use crate::characteristic::conjugate::{Found, Search};
 use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::energy_distance::spread;
-use crate::characteristic::conjugate::{Found, Search};
 use crate::loss::{Batch, DualWeights, Group, LossWeights, Objective, Values};
 use crate::model::{Bounds, CharacteristicMap, FORMAT_VERSION, ModelInfo};
 use crate::potential::network::initial_parameters;
@@ -89,7 +89,9 @@ impl NcfSolver {
         if config.warm_start == "gaussian" && (!quadratic || problem.dim() > LARGEST_LINEAR) {
             config.warm_start = "none".into();
             refused.push(if quadratic {
-                format!("no warm start: the closed form is computed up to {LARGEST_LINEAR} dimensions")
+                format!(
+                    "no warm start: the closed form is computed up to {LARGEST_LINEAR} dimensions"
+                )
             } else {
                 "no warm start: the closed form is that of the quadratic cost".to_string()
             });
@@ -653,7 +655,9 @@ impl<'a> Training<'a> {
 
     /// Begins the dual stage when its time has come.
     fn enter_stage(&mut self, step: u64) {
-        if !self.in_dual && self.config.dual.begin < 1.0 && self.done(step) >= self.config.dual.begin
+        if !self.in_dual
+            && self.config.dual.begin < 1.0
+            && self.done(step) >= self.config.dual.begin
         {
             self.in_dual = true;
             self.objective
@@ -857,14 +861,7 @@ impl<'a> Training<'a> {
     }
 
     /// A row of the history; at a look also the good state and, perhaps, the best one.
-    fn record(
-        &mut self,
-        step: u64,
-        rate: f64,
-        values: &Values,
-        judged: Option<&Look>,
-        look: bool,
-    ) {
+    fn record(&mut self, step: u64, rate: f64, values: &Values, judged: Option<&Look>, look: bool) {
         self.state.history.push(HistoryRow {
             step,
             seconds: self.seconds_before + self.started.elapsed().as_secs_f64(),
@@ -1147,7 +1144,8 @@ impl Judge {
         let sides = [self.objective.found(0), self.objective.found(1)];
         let weights = self.objective.weights().dual;
         // A side's points carry their own end's transform, if it is searched, and the potential of the other end.
-        let ends = f64::from(u8::from(weights.source != 0.0)) + f64::from(u8::from(weights.target != 0.0));
+        let ends =
+            f64::from(u8::from(weights.source != 0.0)) + f64::from(u8::from(weights.target != 0.0));
         let [x, y] = sides;
         let each = |given: &[f32], n: usize| -> Vec<f64> {
             if given.is_empty() {
