@@ -22,18 +22,20 @@
 //!
 //! with `mu_k` and `nu_k` the points of class k and their weights, scaled to sum to one. The loss \[17\] is the sum of both, times `K`.
 
+use crate::certificate::mismatch::{
+    Cloud, finite, mean_cost, mismatch, noise_floor, p_value, rows_of,
+};
+use crate::certificate::{self, Certificate, Mismatch, Origin, SourcePotential};
 use crate::characteristic::flow::Velocity;
 use crate::characteristic::implicit;
-use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
-use crate::loss::energy_distance;
 use crate::loss::objective::to_lanes;
 use crate::map::{BackwardMap, ConstantMap, ForwardMap, IdentityMap};
 use crate::model::CharacteristicMap;
 use crate::potential::{BLOCK, Potential};
 use crate::samples::Samples;
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -41,12 +43,6 @@ use std::fmt;
 
 /// Points of each side that take part at most; more would change the third digit of a figure that has two.
 pub const MOST_POINTS: usize = 5000;
-
-/// Points of each side in a relabelling test.
-const TEST_POINTS: usize = 750;
-
-/// Random divisions for a noise floor or a p-value.
-const DIVISIONS: usize = 400;
 
 /// The true maps, where they are known.
 #[derive(Clone, Debug)]
@@ -77,7 +73,7 @@ pub struct Direction {
     /// Energy distance of the moved points to the given ones.
     pub energy_distance: f64,
     /// p-value of the relabelling test.
-    pub p_value: f64,
+    pub p_value: Option<f64>,
     /// Mean cost of the displacement.
     pub cost: f64,
     /// L2-UVP in percent, where the truth is known.
@@ -95,11 +91,11 @@ pub struct ClassMismatch {
     /// `ED(T#mu_k, nu_k)`.
     pub forward: f64,
     /// Noise floor of that (95 %), from draws of the target's class.
-    pub noise_forward: f64,
+    pub noise_forward: Option<f64>,
     /// `ED(S#nu_k, mu_k)`.
     pub backward: f64,
     /// Noise floor of that (95 %), from draws of the source's class.
-    pub noise_backward: f64,
+    pub noise_backward: Option<f64>,
 }
 
 /// The mismatch by class \[17\].
@@ -136,17 +132,19 @@ pub struct Evaluation {
     /// The cost's name.
     pub cost: String,
     /// Noise floor of the forward energy distance (95 %), from draws of the target.
-    pub noise_forward: f64,
+    pub noise_forward: Option<f64>,
     /// Noise floor of the backward energy distance (95 %), from draws of the source.
-    pub noise_backward: f64,
+    pub noise_backward: Option<f64>,
+    /// Within what share of the cheapest cost the map is, and whether it reaches the target: the figures behind the one sentence to quote.
+    pub certificate: Certificate,
     /// The map, then the baselines.
     pub rows: Vec<Row>,
     /// `E |S(T(x)) - x|^2` in percent of the source's variance.
-    pub cycle_forward: f64,
+    pub cycle_forward: Option<f64>,
     /// `E |T(S(y)) - y|^2` in percent of the target's variance.
-    pub cycle_backward: f64,
+    pub cycle_backward: Option<f64>,
     /// Mean `|r|` along the flow in percent of the map's mean cost.
-    pub residual: f64,
+    pub residual: Option<f64>,
     /// Share of pushed points whose nearest target point has their class, where there are classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_accuracy_forward: Option<f64>,
@@ -180,6 +178,21 @@ pub fn evaluate(
     truth: Option<&Truth>,
     seed: u64,
 ) -> Result<Evaluation> {
+    evaluate_on(Origin::Given, map, source, target, truth, seed)
+}
+
+/// As [`evaluate`], for points of which it is known whether the map was fitted to them: the certificate says so, and claims less where it was.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn evaluate_on(
+    origin: Origin,
+    map: &CharacteristicMap,
+    source: &Samples,
+    target: &Samples,
+    truth: Option<&Truth>,
+    seed: u64,
+) -> Result<Evaluation> {
     let d = map.dim();
     for side in [source, target] {
         if side.dim() != d {
@@ -198,8 +211,8 @@ pub fn evaluate(
     }
     let mut notes = Vec::new();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let x = Cloud::draw(source, &mut rng, &mut notes)?;
-    let y = Cloud::draw(target, &mut rng, &mut notes)?;
+    let x = Cloud::draw(source, MOST_POINTS, &mut rng, &mut notes)?;
+    let y = Cloud::draw(target, MOST_POINTS, &mut rng, &mut notes)?;
     let truth = truth
         .map(|t| Images::new(t, source, target, &x, &y))
         .transpose()?;
@@ -235,7 +248,7 @@ pub fn evaluate(
         let pushed = pair.forward.forward(&x.points)?;
         let pulled = pair.backward.backward(&y.points)?;
         let uvp = |found: &[f64], exact: Option<&Vec<f64>>, variance: f64| {
-            exact.map(|exact| 100.0 * mean_square(found, exact, d) / variance)
+            exact.and_then(|exact| finite(100.0 * mean_square(found, exact, d) / variance))
         };
         rows.push(Row {
             map: pair.name.into(),
@@ -260,14 +273,50 @@ pub fn evaluate(
     }
     let [pushed, pulled] = images.unwrap_or_default();
     let cycle = |moved: Vec<f64>, cloud: &Cloud| {
-        100.0 * mean_square(&moved, &cloud.points, d) / cloud.variance(d)
+        finite(100.0 * mean_square(&moved, &cloud.points, d) / cloud.variance(d))
     };
     let cycle_forward = cycle(map.backward(&pushed)?, &x);
     let cycle_backward = cycle(map.forward(&pulled)?, &y);
-    if !cycle_forward.is_finite() || !cycle_backward.is_finite() {
+    if cycle_forward.is_none() || cycle_backward.is_none() {
         notes.push("a cloud has no variance: cycle errors in percent of it cannot be said".into());
     }
     let residual = residual(map, &x, rows[0].forward.cost);
+    if residual.is_none() {
+        notes.push(
+            "the map moves nothing: the residual in percent of its cost cannot be said".into(),
+        );
+    }
+    let noise = [
+        noise_floor(&y, [x.len(d), y.len(d)], d, seed),
+        noise_floor(&x, [y.len(d), x.len(d)], d, seed),
+    ];
+    if noise.iter().any(Option::is_none) {
+        notes.push("a noise floor needs at least four points of a side".into());
+    }
+    let known = {
+        let row = &rows[0];
+        let of = |d_: &Direction, noise, to: &Cloud, points| {
+            Mismatch::known(d_.energy_distance, noise, d_.p_value, to, points, d)
+        };
+        [
+            of(&row.forward, noise[0], &y, [x.len(d), y.len(d)]),
+            of(&row.backward, noise[1], &x, [y.len(d), x.len(d)]),
+        ]
+    };
+    let mut certificate = certificate::certify_with(
+        map,
+        Some(map),
+        &SourcePotential::of_map(map),
+        source,
+        target,
+        &certificate::Options {
+            seed,
+            origin,
+            by_class: !map.about().classes.is_empty(),
+        },
+        Some(known),
+    )?;
+    notes.append(&mut certificate.notes);
     let accuracy = |moved: &[f64], from: &Cloud, to: &Cloud| match (&from.classes, &to.classes) {
         (Some(a), Some(b)) => Some(nearest_class(moved, a, &to.points, b, d)),
         _ => None,
@@ -278,8 +327,9 @@ pub fn evaluate(
         given: [source.len(), target.len()],
         dim: d,
         cost: map.cost().name(),
-        noise_forward: noise_floor(&y, [x.len(d), y.len(d)], d, seed),
-        noise_backward: noise_floor(&x, [y.len(d), x.len(d)], d, seed),
+        noise_forward: noise[0],
+        noise_backward: noise[1],
+        certificate,
         class_accuracy_forward: accuracy(&pushed, &x, &y),
         class_accuracy_backward: accuracy(&pulled, &y, &x),
         rows,
@@ -289,115 +339,6 @@ pub fn evaluate(
         by_class,
         notes,
     })
-}
-
-/// The points that take part, in the user's units.
-struct Cloud {
-    points: Vec<f64>,
-    weights: Option<Vec<f64>>,
-    classes: Option<Vec<String>>,
-    rows: Vec<u32>,
-}
-
-impl Cloud {
-    fn draw(samples: &Samples, rng: &mut ChaCha8Rng, notes: &mut Vec<String>) -> Result<Self> {
-        let n = samples.len();
-        let rows: Vec<u32> = if n <= MOST_POINTS {
-            (0..n as u32).collect()
-        } else {
-            notes.push(format!(
-                "{}: {MOST_POINTS} of {n} points, drawn at random, took part",
-                samples.name()
-            ));
-            let mut rows: Vec<u32> = rand::seq::index::sample(rng, n, MOST_POINTS)
-                .iter()
-                .map(|i| i as u32)
-                .collect();
-            rows.sort_unstable();
-            rows
-        };
-        let part = samples.select(&rows)?;
-        Ok(Cloud {
-            points: part.to_f64(),
-            weights: part.weights().map(<[f64]>::to_vec),
-            classes: part.class_of().map(|of| {
-                of.iter()
-                    .map(|&k| part.class_names()[k as usize].clone())
-                    .collect()
-            }),
-            rows,
-        })
-    }
-
-    fn len(&self, d: usize) -> usize {
-        self.points.len() / d
-    }
-
-    /// The points of one class, their weights scaled to sum to one, and where they stand in this cloud.
-    fn of_class(&self, class: &str, d: usize) -> (Self, Vec<usize>) {
-        let classes = self.classes.as_deref().unwrap_or_default();
-        let places: Vec<usize> = (0..classes.len())
-            .filter(|&i| classes[i] == class)
-            .collect();
-        let weights = self.weights.as_ref().map(|w| {
-            let sum: f64 = places.iter().map(|&i| w[i]).sum();
-            places.iter().map(|&i| w[i] / sum).collect()
-        });
-        let cloud = Cloud {
-            points: rows_of(&self.points, &places, d),
-            weights,
-            classes: None,
-            rows: places.iter().map(|&i| self.rows[i]).collect(),
-        };
-        (cloud, places)
-    }
-
-    /// Points that weigh anything.
-    fn effective(&self, d: usize) -> usize {
-        self.weights
-            .as_ref()
-            .map_or_else(|| self.len(d), |w| w.iter().filter(|w| **w > 0.0).count())
-    }
-
-    fn weight(&self, i: usize, d: usize) -> f64 {
-        self.weights
-            .as_ref()
-            .map_or_else(|| 1.0 / self.len(d) as f64, |w| w[i])
-    }
-
-    fn mean(&self, d: usize) -> Vec<f64> {
-        let mut mean = vec![0.0; d];
-        for (i, row) in self.points.chunks_exact(d).enumerate() {
-            for (m, x) in mean.iter_mut().zip(row) {
-                *m += self.weight(i, d) * x;
-            }
-        }
-        mean
-    }
-
-    fn variance(&self, d: usize) -> f64 {
-        let mean = self.mean(d);
-        let sum: f64 = self
-            .points
-            .chunks_exact(d)
-            .enumerate()
-            .map(|(i, row)| {
-                self.weight(i, d)
-                    * row
-                        .iter()
-                        .zip(&mean)
-                        .map(|(x, m)| (x - m).powi(2))
-                        .sum::<f64>()
-            })
-            .sum();
-        sum
-    }
-}
-
-fn rows_of(points: &[f64], rows: &[usize], d: usize) -> Vec<f64> {
-    rows.iter()
-        .flat_map(|&i| points[i * d..(i + 1) * d].iter().copied())
-        .collect()
 }
 
 /// The mismatch by class of the moved points; `None` if the model was not fitted with labels, or the points have none.
@@ -514,222 +455,8 @@ fn mean_square(a: &[f64], b: &[f64], d: usize) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / (a.len() / d) as f64
 }
 
-/// Points relative to a common centre, in units of their spread, as `f32`: what the distance kernels want. Returns the unit.
-fn centred(clouds: &[&[f64]], d: usize) -> (Vec<Vec<f32>>, f64) {
-    let n: usize = clouds.iter().map(|c| c.len() / d).sum();
-    let mut mean = vec![0.0; d];
-    for cloud in clouds {
-        for row in cloud.chunks_exact(d) {
-            for (m, x) in mean.iter_mut().zip(row) {
-                *m += x / n as f64;
-            }
-        }
-    }
-    let mut square = 0.0;
-    for cloud in clouds {
-        for row in cloud.chunks_exact(d) {
-            square += row
-                .iter()
-                .zip(&mean)
-                .map(|(x, m)| (x - m).powi(2))
-                .sum::<f64>();
-        }
-    }
-    let unit = (square / (n * d) as f64).sqrt();
-    let unit = if unit > 0.0 && unit.is_finite() {
-        unit
-    } else {
-        1.0
-    };
-    let narrow = clouds
-        .iter()
-        .map(|cloud| {
-            cloud
-                .chunks_exact(d)
-                .flat_map(|row| {
-                    row.iter()
-                        .zip(&mean)
-                        .map(|(x, m)| ((x - m) / unit) as f32)
-                        .collect::<Vec<f32>>()
-                })
-                .collect()
-        })
-        .collect();
-    (narrow, unit)
-}
-
-fn mismatch(moved: &[f64], from: &Cloud, to: &Cloud, d: usize) -> f64 {
-    let (clouds, unit) = centred(&[moved, &to.points], d);
-    let narrow = |w: &Option<Vec<f64>>| {
-        w.as_ref()
-            .map(|w| w.iter().map(|&x| x as f32).collect::<Vec<f32>>())
-    };
-    let (a, b) = (narrow(&from.weights), narrow(&to.weights));
-    unit * energy_distance(&clouds[0], a.as_deref(), &clouds[1], b.as_deref(), d)
-}
-
-fn mean_cost(cost: &dyn Cost, x: &[f64], y: &[f64], cloud: &Cloud, d: usize) -> f64 {
-    let mut v = vec![0.0; d];
-    let mut sum = 0.0;
-    for (i, (x, y)) in x.chunks_exact(d).zip(y.chunks_exact(d)).enumerate() {
-        for k in 0..d {
-            v[k] = y[k] - x[k];
-        }
-        sum += cloud.weight(i, d) * cost.l(&v);
-    }
-    sum
-}
-
-/// At most `most` rows of a cloud; by weight and with replacement if there are weights.
-fn some_rows(cloud: &Cloud, most: usize, d: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
-    let n = cloud.len(d);
-    match &cloud.weights {
-        None => {
-            let mut rows = rand::seq::index::sample(rng, n, most.min(n)).into_vec();
-            rows.sort_unstable();
-            rows
-        }
-        Some(w) => {
-            let mut sum = 0.0;
-            let sums: Vec<f64> = w
-                .iter()
-                .map(|w| {
-                    sum += w;
-                    sum
-                })
-                .collect();
-            (0..most.min(n))
-                .map(|_| {
-                    let u = rng.random_range(0.0..sum);
-                    sums.partition_point(|&s| s <= u).min(n - 1)
-                })
-                .collect()
-        }
-    }
-}
-
-/// All distances of a small set of points, to divide it many times.
-struct Distances {
-    n: usize,
-    matrix: Vec<f32>,
-    row_sums: Vec<f64>,
-    total: f64,
-}
-
-impl Distances {
-    fn new(points: &[&[f64]], d: usize) -> (Self, f64) {
-        let flat: Vec<f64> = points.iter().flat_map(|p| p.iter().copied()).collect();
-        let (narrow, unit) = centred(&[&flat], d);
-        let x = &narrow[0];
-        let n = points.len();
-        let mut matrix = vec![0.0f32; n * n];
-        matrix.par_chunks_mut(n).enumerate().for_each(|(i, row)| {
-            for (j, out) in row.iter_mut().enumerate() {
-                let mut sum = 0.0f32;
-                for k in 0..d {
-                    let v = x[i * d + k] - x[j * d + k];
-                    sum += v * v;
-                }
-                *out = sum.sqrt();
-            }
-        });
-        let row_sums: Vec<f64> = matrix
-            .chunks_exact(n)
-            .map(|row| row.iter().map(|&v| f64::from(v)).sum())
-            .collect();
-        let total = row_sums.iter().sum();
-        (
-            Distances {
-                n,
-                matrix,
-                row_sums,
-                total,
-            },
-            unit,
-        )
-    }
-
-    /// The energy distance between the rows `part` and all others.
-    fn divided(&self, part: &[usize]) -> f64 {
-        let (k, rest) = (part.len() as f64, (self.n - part.len()) as f64);
-        let mut inside = 0.0;
-        let mut touching = 0.0;
-        for &i in part {
-            let row = &self.matrix[i * self.n..(i + 1) * self.n];
-            inside += part.iter().map(|&j| f64::from(row[j])).sum::<f64>();
-            touching += self.row_sums[i];
-        }
-        let across = touching - inside;
-        let outside = self.total - inside - 2.0 * across;
-        2.0 * across / (k * rest) - inside / (k * (k - 1.0)) - outside / (rest * (rest - 1.0))
-    }
-
-    /// The statistic of `DIVISIONS` random divisions into `k` and the rest, ascending.
-    fn random_divisions(&self, k: usize, seed: u64) -> Vec<f64> {
-        let mut all: Vec<f64> = (0..DIVISIONS)
-            .into_par_iter()
-            .map(|i| {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(i as u64 + 1);
-                let mut part = rand::seq::index::sample(&mut rng, self.n, k).into_vec();
-                part.sort_unstable();
-                self.divided(&part)
-            })
-            .collect();
-        all.sort_by(f64::total_cmp);
-        all
-    }
-}
-
-/// The 95 % quantile of the statistic for clouds of `sizes` points of one law, from random halves of `cloud`.
-///
-/// The statistic's null distribution scales as `1/n + 1/m`, so halves of other sizes than asked for are scaled by that.
-fn noise_floor(cloud: &Cloud, sizes: [usize; 2], d: usize, seed: u64) -> f64 {
-    let n = cloud.len(d);
-    if n < 4 {
-        return f64::NAN;
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(7);
-    let rows = some_rows(cloud, 2 * TEST_POINTS, d, &mut rng);
-    let points: Vec<&[f64]> = rows
-        .iter()
-        .map(|&i| &cloud.points[i * d..(i + 1) * d])
-        .collect();
-    let (distances, unit) = Distances::new(&points, d);
-    let k = points.len() / 2;
-    let all = distances.random_divisions(k, seed);
-    let quantile = all[(0.95 * (DIVISIONS - 1) as f64).round() as usize];
-    let rate = |a: usize, b: usize| 1.0 / a as f64 + 1.0 / b as f64;
-    // Random halves of a finite set are a little further apart than independent draws of its law (each point that is in one half is missing in
-    // the other); with hundreds of points that is below the quantile's own error.
-    unit * quantile * rate(sizes[0], sizes[1]) / rate(k, points.len() - k)
-}
-
-/// The relabelling test of `moved` against the points of `to`, on at most 750 points of each.
-fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u64) -> f64 {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(8);
-    let (a, b) = (
-        some_rows(from, TEST_POINTS, d, &mut rng),
-        some_rows(to, TEST_POINTS, d, &mut rng),
-    );
-    let mut points: Vec<&[f64]> = a.iter().map(|&i| &moved[i * d..(i + 1) * d]).collect();
-    points.extend(b.iter().map(|&j| &to.points[j * d..(j + 1) * d]));
-    let (distances, _) = Distances::new(&points, d);
-    let part: Vec<usize> = (0..a.len()).collect();
-    if a.len() < 2 || b.len() < 2 {
-        return f64::NAN;
-    }
-    let found = distances.divided(&part);
-    let all = distances.random_divisions(a.len(), seed);
-    // A hair of tolerance: on tied data the same division can come out a rounding apart.
-    let above = all.iter().filter(|&&s| s >= found - 1e-9).count();
-    (1 + above) as f64 / (1 + DIVISIONS) as f64
-}
-
 /// Mean `|r|` at times spread over `[0, 1]` on the characteristics of the source points, in percent of `cost`.
-fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
+fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> Option<f64> {
     let d = map.dim();
     let network = map.potential_in_solver_units();
     let inner = map.cost().rescaled(map.scaling().scale);
@@ -747,7 +474,7 @@ fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
             times[i] = t as f32;
             let Ok(moved) = map.forward_at(&x.points[(start + i) * d..(start + i + 1) * d], t)
             else {
-                return f64::NAN;
+                return None;
             };
             at.extend(moved);
         }
@@ -770,7 +497,7 @@ fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> f64 {
         );
         sum += sizes[0];
     }
-    100.0 * map.cost().cost_factor(map.scaling().scale) * sum / n as f64 / cost
+    finite(100.0 * map.cost().cost_factor(map.scaling().scale) * sum / n as f64 / cost)
 }
 
 /// Share of `moved` points whose nearest point of `to` has their class.
@@ -804,6 +531,7 @@ impl fmt::Display for Evaluation {
             .rows
             .iter()
             .any(|r| r.forward.uvp.is_some() || r.backward.uvp.is_some());
+        writeln!(f, "{}.\n", self.certificate.sentence())?;
         writeln!(
             f,
             "{} source and {} target points, {} dimension{}, cost {}",
@@ -828,9 +556,9 @@ impl fmt::Display for Evaluation {
             for d in [&row.forward, &row.backward] {
                 write!(
                     f,
-                    " {:>10} {:>6.3} {:>10}",
+                    " {:>10} {:>6} {:>10}",
                     short(d.energy_distance),
-                    d.p_value,
+                    d.p_value.map_or("-".into(), |p| format!("{p:.3}")),
                     short(d.cost)
                 )?;
             }
@@ -845,9 +573,9 @@ impl fmt::Display for Evaluation {
             f,
             "{:<12} {:>10} {:>18} {:>10}",
             "noise (95 %)",
-            short(self.noise_forward),
+            some(self.noise_forward),
             "",
-            short(self.noise_backward)
+            some(self.noise_backward)
         )?;
         if let Some(by_class) = &self.by_class {
             write_by_class(f, by_class)?;
@@ -855,9 +583,9 @@ impl fmt::Display for Evaluation {
         writeln!(
             f,
             "cycle error {} % and {} % of the variance; Hamilton-Jacobi residual {} % of the cost",
-            short(self.cycle_forward),
-            short(self.cycle_backward),
-            short(self.residual)
+            some(self.cycle_forward),
+            some(self.cycle_backward),
+            some(self.residual)
         )?;
         if let (Some(a), Some(b)) = (self.class_accuracy_forward, self.class_accuracy_backward) {
             writeln!(
@@ -867,6 +595,7 @@ impl fmt::Display for Evaluation {
                 100.0 * b
             )?;
         }
+        self.certificate.write_figures(f)?;
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }
@@ -893,9 +622,9 @@ fn write_by_class(f: &mut fmt::Formatter<'_>, by_class: &ByClass) -> fmt::Result
             f,
             "{class:<width$} {:>10} {:>17} {:>10} {:>17}",
             short(c.forward),
-            short(c.noise_forward),
+            some(c.noise_forward),
             short(c.backward),
-            short(c.noise_backward)
+            some(c.noise_backward)
         )?;
     }
     writeln!(
@@ -908,8 +637,13 @@ fn write_by_class(f: &mut fmt::Formatter<'_>, by_class: &ByClass) -> fmt::Result
     )
 }
 
+/// The same for a number that may not exist.
+fn some(x: Option<f64>) -> String {
+    x.map_or("-".into(), short)
+}
+
 /// Three significant digits, plain where that is short.
-fn short(x: f64) -> String {
+pub(crate) fn short(x: f64) -> String {
     if !x.is_finite() {
         return "-".into();
     }
@@ -928,80 +662,8 @@ fn short(x: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn cloud(n: usize, d: usize, shift: f64, seed: u64) -> Cloud {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        Cloud {
-            points: (0..n * d)
-                .map(|_| shift + rng.random_range(-1.0..1.0))
-                .collect(),
-            weights: None,
-            classes: None,
-            rows: (0..n as u32).collect(),
-        }
-    }
-
-    #[test]
-    fn a_division_is_the_energy_distance_of_its_parts() {
-        let d = 3;
-        let x = cloud(40, d, 0.0, 1);
-        let points: Vec<&[f64]> = x.points.chunks_exact(d).collect();
-        let (distances, unit) = Distances::new(&points, d);
-        let part: Vec<usize> = (0..40).filter(|i| i % 3 == 0).collect();
-        let pick = |inside: bool| -> Vec<f64> {
-            (0..40)
-                .filter(|i| (i % 3 == 0) == inside)
-                .flat_map(|i| points[i].to_vec())
-                .collect()
-        };
-        let expected = energy_distance(&pick(true), None, &pick(false), None, d);
-        assert!((unit * distances.divided(&part) - expected).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_floor_is_what_independent_draws_show() {
-        // The 95 % quantile of the statistic between fresh draws, beside the floor from one cloud.
-        let d = 2;
-        let mut fresh: Vec<f64> = (0..400)
-            .map(|i| {
-                mismatch(
-                    &cloud(100, d, 0.0, 1000 + 2 * i).points,
-                    &cloud(100, d, 0.0, 0),
-                    &cloud(150, d, 0.0, 1001 + 2 * i),
-                    d,
-                )
-            })
-            .collect();
-        fresh.sort_by(f64::total_cmp);
-        let expected = fresh[380];
-        let found = noise_floor(&cloud(900, d, 0.0, 5), [100, 150], d, 3);
-        assert!((found / expected - 1.0).abs() < 0.25, "{found} {expected}");
-    }
-
-    #[test]
-    fn p_values_are_small_for_other_laws_and_spread_for_the_same() {
-        let d = 2;
-        let (x, y, z) = (
-            cloud(200, d, 0.0, 1),
-            cloud(200, d, 0.0, 2),
-            cloud(200, d, 0.3, 3),
-        );
-        assert!(p_value(&z.points, &z, &x, d, 1) < 0.01);
-        let p: Vec<f64> = (0..40)
-            .map(|i| {
-                p_value(
-                    &cloud(60, d, 0.0, 10 + i).points,
-                    &cloud(60, d, 0.0, 0),
-                    &y,
-                    d,
-                    1,
-                )
-            })
-            .collect();
-        let small = p.iter().filter(|&&p| p < 0.1).count();
-        assert!((0..12).contains(&small), "{p:?}");
-        assert!(p.iter().any(|&p| p > 0.5));
-    }
+    use crate::loss::energy_distance;
+    use rand::RngExt;
 
     /// An untrained map, which was told of these classes.
     fn some_map(d: usize, classes: &[&str]) -> CharacteristicMap {
@@ -1032,7 +694,10 @@ mod tests {
     fn the_mismatch_by_class_is_that_of_each_class_alone() {
         let d = 2;
         let side = |n: usize, seed: u64, weighted: bool| {
-            let points = cloud(n, d, 0.1 * seed as f64, seed).points;
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let points: Vec<f64> = (0..n * d)
+                .map(|_| 0.1 * seed as f64 + rng.random_range(-1.0..1.0))
+                .collect();
             let labels: Vec<String> = (0..n)
                 .map(|i| {
                     if i == 5 {
@@ -1087,7 +752,7 @@ mod tests {
             };
             assert!((c.forward - ed(0)).abs() < 1e-5, "{} {}", c.forward, ed(0));
             assert!((c.backward - ed(1)).abs() < 1e-5);
-            assert!(c.noise_forward > 0.0 && c.noise_backward > 0.0);
+            assert!(c.noise_forward.unwrap() > 0.0 && c.noise_backward.unwrap() > 0.0);
             means[0] += 0.5 * ed(0);
             means[1] += 0.5 * ed(1);
         }

@@ -38,7 +38,7 @@
 //! | the training loop | [`solver`] |
 //! | the fitted maps \[10\] and their file | [`model`] |
 //! | Gaussians in closed form \[15, 21-23\], one dimension | [`exact`] |
-//! | how good a map is | [`evaluate`] |
+//! | how good a map is | [`evaluate`], [`certificate`] |
 //!
 //! # Example
 //!
@@ -76,6 +76,7 @@
 //! Points are row-major flat slices `[n, d]`, in `f64` and the user's units wherever a user meets them, in `f32` and centred, scaled
 //! units inside the solver.
 
+pub mod certificate;
 pub mod characteristic;
 pub mod cost;
 pub mod error;

@@ -7,7 +7,8 @@ use crate::files::{
 use crate::run::{DataRecord, Fitted, command_line};
 use crate::terminal::{note, quoted, say};
 use charflow::Samples;
-use charflow::evaluate::{Evaluation, Truth, evaluate};
+use charflow::certificate::Origin;
+use charflow::evaluate::{Evaluation, Truth, evaluate_on};
 use charflow::map::{BackwardMap, ForwardMap};
 use charflow::model::CharacteristicMap;
 use charflow_io::{Format, ReadOptions, Reader, npz_keys, read_npz_matrix};
@@ -247,7 +248,14 @@ impl Evaluate {
             )?),
             None => None,
         };
-        let evaluation = evaluate(
+        // The very tables of the fit: most of their rows were fitted to, whichever were held out.
+        let same = |points: &Points, was: &FileRecord| points.record.fingerprint == was.fingerprint;
+        let origin = match data {
+            Some(d) if same(&source, &d.source) || same(&target, &d.target) => Origin::Fitted,
+            _ => Origin::Given,
+        };
+        let evaluation = evaluate_on(
+            origin,
             &fitted.map,
             &source.samples,
             &target.samples,

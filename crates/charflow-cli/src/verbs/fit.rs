@@ -9,7 +9,8 @@ use crate::progress::Watcher;
 use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_file};
 use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
-use charflow::evaluate::{Evaluation, evaluate};
+use charflow::certificate::Origin;
+use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -166,7 +167,13 @@ impl Fit {
             run.checkpoint(),
         ];
         if done {
-            evaluation = Some(evaluate(
+            let origin = if solution.fitted {
+                Origin::Fitted
+            } else {
+                Origin::HeldOut
+            };
+            evaluation = Some(evaluate_on(
+                origin,
                 &solution.map,
                 &solution.points.0,
                 &solution.points.1,
