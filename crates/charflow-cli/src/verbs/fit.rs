@@ -368,7 +368,10 @@ impl Fit {
         }
         if let Ok(text) = std::fs::read_to_string(run.report())
             && let Ok(earlier) = serde_json::from_str::<Earlier>(&text)
-            && finished(&earlier, &config, steps_done)
+            && (finished(&earlier, &config, steps_done)
+                || earlier.done
+                    && earlier.solve.outcome == Outcome::Converged
+                    && config.steps == begun_with.steps)
         {
             if self.json {
                 say(&text)?;

@@ -610,7 +610,18 @@ impl<'a> Training<'a> {
                 } else {
                     None
                 };
-                broken = judged.as_ref().and_then(|look| self.worse(look));
+                broken = judged
+                    .as_ref()
+                    .filter(|l| !l.values.total.is_finite() || !l.score.value.is_finite())
+                    .map(|_| "the held-out objective".to_string());
+                if broken.is_none() && judged.as_ref().is_some_and(|l| self.fell_back(l)) {
+                    self.drop_back(
+                        step,
+                        "what was gained on the held-out points was lost",
+                        observer,
+                    );
+                    continue;
+                }
                 if broken.is_none() {
                     if self.state.now.theta.iter().all(|x| x.is_finite()) {
                         self.record(step, rate, &values, judged.as_ref(), look);
@@ -702,22 +713,19 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Why the model went wrong since the last look, if it did: its score is not finite, or most of what was gained is lost again.
-    fn worse(&self, look: &Look) -> Option<String> {
-        let score = &look.score;
-        if !look.values.total.is_finite() || !score.value.is_finite() {
-            return Some("the held-out objective".into());
-        }
+    /// Whether the dual stage went wrong since the last look: all that was gained on the held-out points is lost again, and more than noise explains.
+    fn fell_back(&self, look: &Look) -> bool {
         let (Some(judge), Some(least)) = (&self.judge, &self.reference) else {
-            return None;
+            return false;
         };
-        if !judge.dual || !self.in_dual {
-            return None;
+        if !judge.dual || !self.in_dual || self.state.plateau.is_some() {
+            return false;
         }
+        let score = &look.score;
         let gained = (self.state.first_score - least.value).max(0.0);
         let lost = score.value - least.value;
-        (lost > gained + 10.0 * score.noise(least).max(1e-6))
-            .then(|| "the held-out dual value fell back below its start: it".to_string())
+        let noise = score.noise(least).max(1e-5 * self.problem.dim() as f64);
+        lost > gained + 10.0 * noise
     }
 
     /// The step after which the solve ends.
@@ -743,6 +751,13 @@ impl<'a> Training<'a> {
             return;
         }
         let good = self.state.good.step;
+        let why = format!("no better score in the {waited} steps since step {good}");
+        self.drop_back(step, &why, observer);
+    }
+
+    /// Back to the state of the best score with a smaller rate, or, if that was done often enough, with a rate that falls to the end.
+    fn drop_back(&mut self, step: u64, why: &str, observer: &mut dyn Observer) {
+        let good = self.state.good.step;
         self.state.now = self.state.good.clone();
         self.network.set_parameters(&self.state.now.theta);
         self.state.history.retain(|row| row.step <= good);
@@ -752,7 +767,7 @@ impl<'a> Training<'a> {
             self.state.rate_factor *= self.config.guard.shrink;
             self.note(
                 format!(
-                    "no better score in the {waited} steps since step {good}: back to it, the rate times {:.3}",
+                    "{why} (step {step}): back to step {good}, the rate times {:.3}",
                     self.state.rate_factor
                 ),
                 observer,
@@ -761,10 +776,11 @@ impl<'a> Training<'a> {
         }
         // As long as the falling part of a whole solve is to its constant part.
         let o = &self.config.optimiser;
-        let length = ((1.0 - o.stable) / o.stable * good as f64).ceil().max(1.0) as u64;
+        let length = ((1.0 - o.stable) / o.stable.max(0.1) * good as f64).ceil();
+        let length = (length as u64).clamp(1, self.config.steps);
         self.state.plateau = Some((good, length));
         self.note(
-            format!("no better score in the {waited} steps since step {good}: back to it, and down with the rate over {length} steps"),
+            format!("{why} (step {step}): back to step {good}, and down with the rate over {length} steps"),
             observer,
         );
     }
