@@ -823,7 +823,7 @@ fn auto(config: &mut Config, effort: &str, n: usize, m: usize, d: usize) {
     config.dual.begin = 0.0;
     config.optimiser.rate = if high { 1e-2 } else { 5e-3 };
     config.optimiser.stable = 0.6;
-    config.held_out.patience = 0.2;
+    config.held_out.patience = 0.15;
     config.held_out.most = 10_000;
     let batch = points.clamp(64, 750);
     config.batch = BatchConfig {

@@ -35,7 +35,7 @@ const JUDGE_TOLERANCE: f64 = 1e-4;
 /// Fitted points handed out for judging when none are held out.
 const JUDGED_AT_MOST: usize = 10_000;
 
-/// Smaller rates that are tried where the held-out score stops improving, before the solve is brought to its end.
+/// Smaller rates that are tried where the held-out score stops improving, before the solve is brought to its end; one, if nothing was ever better than the start.
 const DROPS: u32 = 2;
 
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
@@ -762,7 +762,8 @@ impl<'a> Training<'a> {
         self.network.set_parameters(&self.state.now.theta);
         self.state.history.retain(|row| row.step <= good);
         // A rate that is too high looks the same as an end: smaller ones are tried first.
-        if self.state.drops < DROPS {
+        let drops = if good == 0 { 1 } else { DROPS };
+        if self.state.drops < drops {
             self.state.drops += 1;
             self.state.rate_factor *= self.config.guard.shrink;
             self.note(
@@ -1020,7 +1021,10 @@ impl<'a> Training<'a> {
             self.state.best.clone_from(&self.state.now.ema);
             self.state.best_step = step;
         }
-        if score.value < self.state.best_score {
+        // Better by more than noise, or it would be chance that sets the mark, and small steps forward add up until they are.
+        let step_forward = if judge.dual { tolerance } else { 0.0 };
+        if score.value < self.state.best_score - step_forward || self.state.best_score.is_infinite()
+        {
             self.state.best_score = score.value;
             self.state.improved_step = step;
             if self.config.held_out.patience > 0.0 {
