@@ -835,13 +835,11 @@ fn auto(config: &mut Config, effort: &str, n: usize, m: usize, d: usize) {
     let share = (points as f64 / 50_000.0).sqrt().clamp(0.1, 1.0);
     let whole = match effort {
         "quick" => 3_000.0,
-        "normal" => {
-            if d <= 48 {
-                24_000.0
-            } else {
-                12_000.0
-            }
-        }
+        // Steps in many dimensions cost more, and each teaches more.
+        "normal" => match d {
+            0..=4 | 49.. => 10_000.0,
+            _ => 16_000.0,
+        },
         _ => {
             if d <= 48 {
                 100_000.0
