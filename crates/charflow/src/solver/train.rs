@@ -41,6 +41,9 @@ const DROPS: u32 = 2;
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
 const CHOOSING: usize = 4000;
 
+/// Held-out points beyond those that are enough to judge by.
+const FRESH: usize = 2000;
+
 /// The solver of the paper: neural characteristic flows.
 #[derive(Clone, Debug)]
 pub struct NcfSolver {
@@ -1155,7 +1158,12 @@ impl Training<'_> {
                 &split.held_out
             };
             let weighs = |i: &u32| samples.weights().is_none_or(|w| w[*i as usize] > 0.0);
-            let rows: Vec<u32> = rows.iter().copied().filter(weighs).collect();
+            let mut rows: Vec<u32> = rows.iter().copied().filter(weighs).collect();
+            // Where enough are left, those that chose the model do not judge it.
+            if !fitted && rows.len() >= CHOOSING + FRESH {
+                let chose = choosing(&split.held_out);
+                rows.retain(|i| chose.binary_search(i).is_err());
+            }
             let count = rows.len().min(JUDGED_AT_MOST);
             // Evenly through the file, which may be in some order.
             let some: Vec<u32> = (0..count).map(|k| rows[k * rows.len() / count]).collect();
@@ -1171,6 +1179,14 @@ impl Training<'_> {
     }
 }
 
+/// The held-out rows that choose the model, evenly through all of them, which may be in some order; ascending.
+fn choosing(held_out: &[u32]) -> Vec<u32> {
+    let count = held_out.len().min(CHOOSING);
+    (0..count)
+        .map(|k| held_out[k * held_out.len() / count])
+        .collect()
+}
+
 impl Judge {
     fn new(
         config: &Config,
@@ -1181,12 +1197,7 @@ impl Judge {
         if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
             return None;
         }
-        // Evenly through the rows, which may be in some order.
-        let some = |rows: &[u32]| -> Vec<u32> {
-            let count = rows.len().min(CHOOSING);
-            (0..count).map(|k| rows[k * rows.len() / count]).collect()
-        };
-        let held_out = [some(&splits.0.held_out), some(&splits.1.held_out)];
+        let held_out = [choosing(&splits.0.held_out), choosing(&splits.1.held_out)];
         let mut batch = Batch::default();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut all = |samples: &Samples,
