@@ -46,6 +46,7 @@ enum Verb {
     Plot(verbs::plot::Plot),
     Data(verbs::data::Data),
     Demo(verbs::demo::Demo),
+    Bench(verbs::bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
             Verb::Plot(verb) => verb.run(),
             Verb::Data(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(),
+            Verb::Bench(verb) => verb.run(),
         });
     match done {
         Ok(()) | Err(Failure::Pipe) => ExitCode::SUCCESS,

@@ -179,6 +179,7 @@ fn losses(history: &[HistoryRow], out: &Path) -> Result<Vec<PathBuf>> {
     panels.retain(|p| !p.series.is_empty());
     let figure = LossFigure {
         title: "",
+        x_label: "step",
         panels: &panels,
     };
     Ok(figure.save(&out.join("losses"))?)

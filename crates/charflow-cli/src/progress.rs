@@ -16,7 +16,8 @@ const PARTS: u64 = 1000;
 
 /// Shows progress, keeps checkpoints, and stops the solve when asked to.
 pub struct Watcher<'a> {
-    run: &'a RunDir,
+    /// Where checkpoints go, if anywhere.
+    run: Option<&'a RunDir>,
     bar: Option<ProgressBar>,
     last: Option<Instant>,
     /// Between the first step and the last: what is said before or after is in the report, which follows.
@@ -27,9 +28,9 @@ pub struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    /// Watches a solve of `run`; `seconds_before` were spent before a resume.
+    /// Watches a solve, of `run` if it has a directory; `seconds_before` were spent before a resume.
     pub fn new(
-        run: &'a RunDir,
+        run: Option<&'a RunDir>,
         time_limit: f64,
         seconds_before: f64,
         checkpoint_seconds: f64,
@@ -133,7 +134,8 @@ impl Observer for Watcher<'_> {
     }
 
     fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.save(&self.run.checkpoint())
+        self.run
+            .map_or(Ok(()), |run| checkpoint.save(&run.checkpoint()))
     }
 
     fn checkpoint_seconds(&self) -> f64 {

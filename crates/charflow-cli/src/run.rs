@@ -448,6 +448,8 @@ mod tests {
             pde: 0.0,
             ed_forward: -1e-9,
             ed_backward: 4.0,
+            dual: 1.5,
+            converged: 0.75,
             held_out: None,
             held_out_forward: Some(0.25),
             held_out_backward: None,

@@ -5,6 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`datasets`] | seeded point clouds with known shape, some with the exact answer |
+//! | [`mixture_to_map`] | the continuous Wasserstein-2 benchmark: a problem of any dimension with its true map |
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
 //! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
@@ -13,9 +14,11 @@ pub mod datasets;
 mod error;
 pub mod figures;
 pub mod metrics;
+pub mod mixture_to_map;
 pub mod project;
 
 pub use error::LabError;
+pub use mixture_to_map::MixtureToMap;
 
 /// Number of rows of a row-major `[n, dim]` slice, or an error that says why it is none.
 pub(crate) fn rows(values: &[f64], dim: usize, what: &str) -> Result<usize, LabError> {

@@ -2,14 +2,16 @@
 //!
 //! What is counted as work: the matrix products that the formulas ask for (multiply and add are two), and the products of the distance
 //! tiles. Activations, transposes, Adam, and everything else is not counted, so it lowers the share. In units of one evaluation of the
-//! potential at one point (see `potential::network`): a sample in the energy distance costs 6, a collocation point 9.
+//! potential at one point (see `potential::network`): a sample in the energy distance costs 6, a collocation point 9. In the dual stage each evaluation of a search costs 2,
+//! a point found 3, a sample 6; no energy distance is computed.
 //! The peak is measured in the same run, by threads that do nothing but multiply-adds in registers; it is taken before and after.
 //! On both sides the best spell counts: other work on the machine can only slow things down.
 
 #![allow(clippy::print_stdout)]
 
+use charflow::characteristic::conjugate::Search;
 use charflow::cost::Quadratic;
-use charflow::loss::{Batch, Group, LossWeights, Objective};
+use charflow::loss::{Batch, DualWeights, Group, LossWeights, Objective};
 use charflow::map::ForwardMap;
 use charflow::model::{CharacteristicMap, FORMAT_VERSION, ModelInfo};
 use charflow::potential::network::initial_parameters;
@@ -30,6 +32,8 @@ struct Setting {
     collocation: usize,
     samples: usize,
     rounds: usize,
+    /// Evaluations of a search; zero for the losses of the paper.
+    searches: usize,
 }
 
 fn settings() -> Vec<Setting> {
@@ -47,6 +51,7 @@ fn settings() -> Vec<Setting> {
             collocation: 1000,
             samples: 750,
             rounds: 150,
+            searches: 0,
         },
         Setting {
             name: "64-D, Dense [128, 128, 64]",
@@ -57,6 +62,18 @@ fn settings() -> Vec<Setting> {
             collocation: 1000,
             samples: 2000,
             rounds: 12,
+            searches: 0,
+        },
+        Setting {
+            name: "32-D, dual stage, Dense [128, 128, 64]",
+            shape: Shape {
+                dim: 32,
+                layers: layers(Family::Dense, &[128, 128, 64], 1.0),
+            },
+            collocation: 250,
+            samples: 750,
+            rounds: 40,
+            searches: 8,
         },
     ]
 }
@@ -64,7 +81,12 @@ fn settings() -> Vec<Setting> {
 fn work(s: &Setting) -> f64 {
     let d = s.shape.dim as f64;
     let (n, k) = (s.samples as f64, s.collocation as f64);
-    let network = 2.0 * s.shape.multiply_adds() as f64 * (6.0 * 2.0 * n + 9.0 * k);
+    let units = 6.0 * 2.0 * n + 9.0 * k;
+    let one = 2.0 * s.shape.multiply_adds() as f64;
+    if s.searches > 0 {
+        return one * (units + (2.0 * s.searches as f64 + 3.0) * n);
+    }
+    let network = one * units;
     // Each direction: moved against given and moved against moved. By products: one for the distances and one for the slopes. Directly: a subtraction, and a
     // multiply-add each for square and slope, in every coordinate.
     let pair = if s.shape.dim > DIRECT {
@@ -86,7 +108,7 @@ fn main() {
             let peak = before.max(fma_rate(isa, threads, 0.5));
             let rate = work(&s) / seconds;
             println!(
-                "{:<28} {threads} thread{}: {:7.2} ms/step, {:6.1} GFLOP/s, {:4.1} % of {:.1}",
+                "{:<40} {threads} thread{}: {:7.2} ms/step, {:6.1} GFLOP/s, {:4.1} % of {:.1}",
                 s.name,
                 if threads == 1 { " " } else { "s" },
                 1e3 * seconds,
@@ -97,7 +119,7 @@ fn main() {
             rates.push(seconds);
         }
         println!(
-            "{:<28} two threads are {:.2} times one",
+            "{:<40} two threads are {:.2} times one",
             s.name,
             rates[0] / rates[1]
         );
@@ -120,11 +142,21 @@ fn step(s: &Setting, threads: usize) -> f64 {
         .map(|&x| x as f32)
         .collect();
     network.set_parameters(&theta);
+    let dual = s.searches > 0;
     let weights = LossWeights {
         hj: 1.0,
-        hj_terminal: 0.0,
-        pde: 0.0,
-        energy: 1.0,
+        energy: if dual { 0.0 } else { 1.0 },
+        dual: DualWeights {
+            source: if dual { 1.0 } else { 0.0 },
+            tie: 1.0,
+            search: Search {
+                evaluations: s.searches,
+                // Never met: the search is as long as it can be.
+                tolerance: 0.0,
+            },
+            ..DualWeights::OFF
+        },
+        ..LossWeights::default()
     };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut cloud =

@@ -1,9 +1,11 @@
 //! Every parameter gradient against central differences in `f64`, for every network and every loss; `f32` against `f64`.
 
+use charflow::characteristic::conjugate::Search;
 use charflow::cost::{Cost, Quadratic};
-use charflow::loss::{Batch, Group, LossWeights, Objective};
+use charflow::exact::GaussianMap;
+use charflow::loss::{Batch, DualWeights, Group, LossWeights, Objective};
 use charflow::potential::network::initial_parameters;
-use charflow::potential::{BLOCK, Family, Isa, Network, Potential, Scalar, Shape};
+use charflow::potential::{BLOCK, Family, Isa, Network, Potential, Scalar, Shape, WarmPotential};
 use charflow_kernels::activation::Activation;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,6 +15,7 @@ const OFF: LossWeights = LossWeights {
     hj_terminal: 0.0,
     pde: 0.0,
     energy: 0.0,
+    dual: DualWeights::OFF,
 };
 
 /// `sum_i v_i^4 / 4 + |v|^2 / 2`'s dual is not in closed form, so a cost given by its Hamiltonian: `H(q) = |q|^2 / 2 + sum log cosh q_i`.
@@ -101,9 +104,36 @@ fn losses() -> Vec<(&'static str, LossWeights)> {
                 hj_terminal: 0.4,
                 pde: 0.2,
                 energy: 1.0,
+                dual: DualWeights::OFF,
+            },
+        ),
+        ("dual, source's end", dual(1.0, 0.0, 0.0, 0.0)),
+        (
+            "all and the dual",
+            LossWeights {
+                hj: 0.3,
+                energy: 0.5,
+                ..dual(1.0, 0.5, 2.0, 0.6)
             },
         ),
     ]
+}
+
+/// Dual terms with a search of no step: what is found is the map's own guess, on every number type alike.
+fn dual(source: f64, target: f64, tie: f64, tie_value: f64) -> LossWeights {
+    LossWeights {
+        dual: DualWeights {
+            source,
+            target,
+            tie,
+            tie_value,
+            search: Search {
+                evaluations: 1,
+                tolerance: 1e-9,
+            },
+        },
+        ..OFF
+    }
 }
 
 /// Weighted samples in two classes of uneven sizes, none a multiple of 48, and some collocation points.
@@ -166,16 +196,20 @@ fn gradient<T: Scalar>(
 
 fn value(
     shape: &Shape,
+    held_at: &[f64],
     theta: &[f64],
     weights: LossWeights,
     cost: &dyn Cost,
     batch: &Batch<f64>,
 ) -> f64 {
     let mut network = Network::<f64>::new(Isa::current(), shape.clone());
+    network.set_parameters(held_at);
+    let mut objective = Objective::new(&network, weights);
+    // What the dual searches find is held fixed under differentiation: the points found are those of `held_at`.
+    objective.evaluate(&network, cost, batch, None, true);
+    objective.hold_found(true);
     network.set_parameters(theta);
-    Objective::new(&network, weights)
-        .evaluate(&network, cost, batch, None, true)
-        .total
+    objective.evaluate(&network, cost, batch, None, true).total
 }
 
 fn norm(x: &[f64]) -> f64 {
@@ -203,7 +237,7 @@ fn check_gradients(cost: &dyn Cost, d: usize) {
                         .zip(direction)
                         .map(|(a, b)| a + h * b)
                         .collect();
-                    value(&shape, &moved, weights, cost, &batch64)
+                    value(&shape, &theta, &moved, weights, cost, &batch64)
                 };
                 // A celu's second derivative jumps at zero: the loss has kinks, and only a step so small that no sample meets one will do.
                 let step = if name.contains("Celu") { 1e-7 } else { 3e-5 };
@@ -319,4 +353,96 @@ fn the_gradient_is_the_same_on_any_number_of_threads() {
     for threads in [2, 3, 7] {
         assert_eq!(one, on(threads));
     }
+}
+
+/// The envelope theorem: with searches that are carried out, what is held fixed under differentiation makes no difference, for the dual value from either end. And the
+/// value is that of the transforms: at most the cost of any coupling, and of the exact potential's own map exactly that.
+#[test]
+fn the_dual_value_is_ascended_along_its_gradient() {
+    let d = 3;
+    let spread = [1.0, 0.2, 0.0, 0.2, 0.7, 0.1, 0.0, 0.1, 0.5];
+    let wide = [0.8, -0.1, 0.1, -0.1, 1.4, 0.0, 0.1, 0.0, 0.9];
+    let map = GaussianMap::new(&[0.1, 0.0, -0.2], &spread, &[0.6, -0.3, 0.2], &wide).unwrap();
+    let shape = Shape {
+        dim: d,
+        layers: Family::Dense
+            .layers(&[9, 6], Activation::Softplus { beta: 1.0 })
+            .unwrap(),
+    };
+    let theta: Vec<f64> = initial_parameters(&shape, 3)
+        .iter()
+        .map(|x| 0.3 * x)
+        .collect();
+    let b = Batch::<f64> {
+        source_weights: vec![],
+        target_weights: vec![],
+        groups: vec![Group {
+            source: 0..61,
+            target: 0..53,
+        }],
+        ..batch(d)
+    };
+    for (source, target) in [(1.0, 0.0), (0.0, 1.0), (0.6, 0.9)] {
+        let mut weights = dual(source, target, 0.0, 0.0);
+        weights.dual.search.evaluations = 100;
+        let mut potential =
+            WarmPotential::new(Isa::current(), shape.clone(), Some(map.potential()));
+        let mut objective = Objective::new(&potential, weights);
+        let mut at = |theta: &[f64], gradient: Option<&mut [f64]>| {
+            potential.set_parameters(theta);
+            let values = objective.evaluate(&potential, &Quadratic, &b, gradient, true);
+            assert!(values.dual.converged > 0.999 && values.dual.bends_down == 0.0);
+            values.total
+        };
+        let mut gradient = vec![0.0; theta.len()];
+        at(&theta, Some(&mut gradient));
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for _ in 0..5 {
+            let direction: Vec<f64> = theta.iter().map(|_| rng.random_range(-1.0..1.0)).collect();
+            let mut moved = |h: f64| {
+                let moved: Vec<f64> = theta
+                    .iter()
+                    .zip(&direction)
+                    .map(|(a, b)| a + h * b)
+                    .collect();
+                at(&moved, None)
+            };
+            let h = 1e-4;
+            let expected = (moved(h) - moved(-h)) / (2.0 * h);
+            let found: f64 = gradient.iter().zip(&direction).map(|(a, b)| a * b).sum();
+            let scale = norm(&gradient) * norm(&direction);
+            assert!(
+                (found - expected).abs() < 1e-6 * scale,
+                "{found} {expected}"
+            );
+        }
+    }
+    // Without a network the potential is exact, and on pairs (x, T(x)) both values are the mean cost of the map.
+    use charflow::map::ForwardMap;
+    let images = map.forward(&b.source).unwrap();
+    let n = b.source.len() / d;
+    let pairs = Batch {
+        target: images.clone(),
+        groups: vec![Group {
+            source: 0..n,
+            target: 0..n,
+        }],
+        ..b
+    };
+    let mut weights = dual(1.0, 1.0, 1.0, 1.0);
+    weights.dual.search.evaluations = 100;
+    let potential = WarmPotential::new(Isa::current(), shape, Some(map.potential()));
+    let values =
+        Objective::new(&potential, weights).evaluate(&potential, &Quadratic, &pairs, None, true);
+    let cost = pairs
+        .source
+        .iter()
+        .zip(&images)
+        .map(|(a, b)| 0.5 * (a - b).powi(2))
+        .sum::<f64>()
+        / n as f64;
+    for found in [values.dual.source, values.dual.target] {
+        assert!((found - cost).abs() < 1e-9, "{found} {cost}");
+    }
+    assert!(values.dual.tie < 1e-12 && values.dual.tie_value < 1e-12);
 }

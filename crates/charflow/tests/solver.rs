@@ -116,15 +116,29 @@ fn finds_the_gaussian_map_whatever_the_units() {
 #[test]
 fn the_same_model_on_any_number_of_threads_and_after_a_stop() {
     for kind in ["adam", "soap"] {
-        same_model(kind);
+        same_model(kind, &[]);
     }
+    // With a start in closed form, a dual stage that begins half way, and a rate that falls early.
+    same_model(
+        "soap",
+        &[
+            ("warm_start", "gaussian"),
+            ("dual.begin", "0.3"),
+            ("dual.target", "0.5"),
+            ("optimiser.stable", "0.8"),
+            ("held_out.patience", "0.3"),
+        ],
+    );
 }
 
-fn same_model(kind: &str) {
+fn same_model(kind: &str, settings: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let (x, y) = gaussians(500, 1.0, 0.0);
     let mut config = small(40);
     config.set("optimiser.kind", kind).unwrap();
+    for (key, value) in settings {
+        config.set(key, value).unwrap();
+    }
     let whole = bytes(&solve(&config, &x, &y, 2).map, folder.path());
     for threads in [1, 3] {
         let other = Config {
@@ -222,7 +236,7 @@ fn a_model_file_gives_the_same_map_and_damage_is_said() {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         message(&bytes)
     };
-    assert!(changed("\\\"format\\\":1", "\\\"format\\\":7").contains("newer"));
+    assert!(changed("\\\"format\\\":2", "\\\"format\\\":7").contains("newer"));
     assert!(changed("\"charflow\":\"{", "\"foreign_\":\"{").contains("not written by charflow"));
     assert!(changed("layer1.W", "layer9.W").contains("layer1.W"));
     assert!(changed("\\\"kind\\\":\\\"model\\\"", "\\\"kind\\\":\\\"modem\\\"").contains("modem"));
@@ -419,5 +433,176 @@ fn labels_send_every_class_to_its_own() {
     assert_eq!(
         labelled.about().classes,
         ["class 0", "class 1", "class 2", "class 3"]
+    );
+}
+
+/// `small` with everything of the preset `auto` on.
+fn full(steps: u64) -> Config {
+    let mut config = small(steps);
+    for (key, value) in [
+        ("warm_start", "gaussian"),
+        ("dual.begin", "0"),
+        ("optimiser.kind", "soap"),
+        ("optimiser.stable", "0.6"),
+        ("held_out.patience", "0.2"),
+        ("collocation.characteristics", "1"),
+    ] {
+        config.set(key, value).unwrap();
+    }
+    config
+}
+
+#[test]
+fn a_warm_start_is_the_linear_map_of_the_points_learned_from() {
+    for (scale, offset) in [(1.0, 0.0), (1e6, -4e7)] {
+        let (x, y) = gaussians(600, scale, offset);
+        let mut config = full(1);
+        config.set("optimiser.rate", "1e-30").unwrap();
+        let map = solve(&config, &x, &y, 2).map;
+        let linear = map.linear().unwrap();
+        for (found, expected) in [
+            (map.forward(&x).unwrap(), linear.forward(&x).unwrap()),
+            (map.backward(&y).unwrap(), linear.backward(&y).unwrap()),
+        ] {
+            for (a, b) in found.iter().zip(&expected) {
+                assert!((a - b).abs() < 2e-5 * scale, "{a} {b}");
+            }
+        }
+    }
+    // Fewer points than dimensions, and a flat cloud: repaired, and said.
+    let d = 12;
+    let x = normal(8, d, 1);
+    let y: Vec<f64> = normal(9, d, 2)
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if i % d == 3 { 7.0 } else { *v })
+        .collect();
+    let solution = solve(&full(5), &x, &y, d);
+    assert!(
+        solution
+            .map
+            .forward(&x)
+            .unwrap()
+            .iter()
+            .all(|v| v.is_finite())
+    );
+    let notes = solution.report.notes.join(" ");
+    assert!(
+        notes.contains("shrunk") || notes.contains("shrink"),
+        "{notes}"
+    );
+}
+
+/// A target that no linear map reaches: each coordinate `z + sign(z)`, whose optimal map is just that.
+fn parted(n: usize) -> (Vec<f64>, Vec<f64>) {
+    let y = normal(n, 2, 2).iter().map(|z| z + z.signum()).collect();
+    (normal(n, 2, 1), y)
+}
+
+fn parted_uvp(map: &CharacteristicMap) -> [f64; 2] {
+    let x = normal(3000, 2, 8);
+    let truth: Vec<f64> = x.iter().map(|z| z + z.signum()).collect();
+    let error = |found: &[f64], exact: &[f64]| {
+        100.0
+            * found
+                .iter()
+                .zip(exact)
+                .map(|(a, b)| (a - b).powi(2))
+                .sum::<f64>()
+            / 3000.0
+            / 2.0
+    };
+    // Var(nu) a coordinate: E(|z| + 1)^2 = 2 + 2 sqrt(2 / pi).
+    let variance = 2.0 + 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    [
+        error(&map.forward(&x).unwrap(), &truth) / variance,
+        error(&map.backward(&truth).unwrap(), &x),
+    ]
+}
+
+#[test]
+fn the_dual_stage_finds_a_map_that_is_not_linear() {
+    let (x, y) = parted(4000);
+    let mut config = full(500);
+    config.set("network.beta", "8").unwrap();
+    let solution = solve(&config, &x, &y, 2);
+    let row = solution.history.last().unwrap();
+    assert!(row.dual > 0.0 && row.converged > 0.3, "{row:?}");
+    let [forward, backward] = parted_uvp(&solution.map);
+    let linear = solution
+        .map
+        .linear()
+        .unwrap()
+        .forward(&normal(3000, 2, 8))
+        .unwrap();
+    let off: f64 = linear
+        .iter()
+        .zip(normal(3000, 2, 8))
+        .map(|(a, z)| (a - z - z.signum()).powi(2))
+        .sum();
+    let linear = 100.0 * off / 6000.0 / 3.6;
+    // Without the stage, the same steps: what it is for.
+    config.set("dual.begin", "1").unwrap();
+    let [without, _] = parted_uvp(&solve(&config, &x, &y, 2).map);
+    assert!(
+        forward < 0.3 * linear && forward < without,
+        "forward {forward} %, backward {backward} %, linear {linear} %, without {without} %"
+    );
+    assert!(backward < 2.0, "{backward}");
+}
+
+#[test]
+fn a_dual_stage_that_goes_wrong_ends_no_worse_than_it_began() {
+    let (x, y) = parted(1500);
+    for rate in ["0.5", "3", "1e20"] {
+        let mut config = full(60);
+        config.set("optimiser.rate", rate).unwrap();
+        config.set("optimiser.warm_up", "0").unwrap();
+        let map = solve(&config, &x, &y, 2).map;
+        let mut start = full(1);
+        start.set("optimiser.rate", "1e-30").unwrap();
+        let begun = parted_uvp(&solve(&start, &x, &y, 2).map);
+        let ended = parted_uvp(&map);
+        for k in 0..2 {
+            assert!(
+                ended[k] < 1.1 * begun[k],
+                "rate {rate}: {begun:?} to {ended:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_solve_whose_score_stopped_improving_ends() {
+    // Few points: they would be learned by heart.
+    let (x, y) = gaussians(60, 1.0, 0.0);
+    let config = full(2000);
+    let solution = solve(&config, &x, &y, 2);
+    assert_eq!(solution.outcome, Outcome::Converged);
+    assert!(solution.report.steps < 1900, "{}", solution.report.steps);
+    assert!(solution.report.chosen_by.contains("certificate"));
+    assert!(
+        solution
+            .report
+            .notes
+            .iter()
+            .any(|n| n.contains("no better score"))
+    );
+    // A problem with classes has no dual stage, and says so.
+    let labels: Vec<String> = (0..60).map(|i| ["a", "b"][i % 2].to_string()).collect();
+    let side = |v: &[f64]| {
+        Samples::from_f64(v, 2)
+            .unwrap()
+            .with_labels(labels.clone())
+            .unwrap()
+    };
+    let problem = Problem::new(side(&x), side(&y), Box::new(Quadratic)).unwrap();
+    let solution = NcfSolver::new(full(5)).solve(problem, &mut Silent).unwrap();
+    assert!(
+        solution
+            .report
+            .notes
+            .iter()
+            .any(|n| n.contains("no dual stage"))
     );
 }

@@ -163,6 +163,7 @@ fn the_exact_potential_has_no_residual_and_no_mismatch() {
         hj_terminal: 0.0,
         pde: 0.0,
         energy: 1.0,
+        ..LossWeights::default()
     };
     let batch = Batch {
         source: x.clone(),

@@ -120,8 +120,11 @@ impl Data {
     }
 }
 
-/// Draws from N(0, Sigma0) and N(0, Sigma1), the covariances being those of a file.
-fn gaussians_of(path: &Path, points: usize, seed: u64) -> Result<Generated> {
+/// The covariances Sigma0 and Sigma1 of an npz.
+///
+/// # Errors
+/// An array that is missing or not square, or two of different sizes.
+pub fn covariances_of(path: &Path) -> Result<GaussianTruth> {
     let read = |key: &str| -> Result<(Vec<f64>, usize)> {
         let (values, shape) = charflow_io::read_npz_matrix(path, key)?;
         match shape[..] {
@@ -139,6 +142,17 @@ fn gaussians_of(path: &Path, points: usize, seed: u64) -> Result<Generated> {
             path.display()
         )));
     }
+    Ok(GaussianTruth {
+        sigma0,
+        sigma1,
+        dim,
+    })
+}
+
+/// Draws from N(0, Sigma0) and N(0, Sigma1), the covariances being those of a file.
+fn gaussians_of(path: &Path, points: usize, seed: u64) -> Result<Generated> {
+    let truth = covariances_of(path)?;
+    let dim = truth.dim;
     let cloud = |stem: &str, sigma: &[f64], stream| -> Result<NamedCloud> {
         Ok(NamedCloud {
             stem: stem.into(),
@@ -148,12 +162,11 @@ fn gaussians_of(path: &Path, points: usize, seed: u64) -> Result<Generated> {
         })
     };
     Ok(Generated {
-        clouds: vec![cloud("source", &sigma0, 0)?, cloud("target", &sigma1, 1)?],
-        truth: Some(GaussianTruth {
-            sigma0,
-            sigma1,
-            dim,
-        }),
+        clouds: vec![
+            cloud("source", &truth.sigma0, 0)?,
+            cloud("target", &truth.sigma1, 1)?,
+        ],
+        truth: Some(truth),
     })
 }
 

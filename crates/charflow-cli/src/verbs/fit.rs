@@ -30,6 +30,7 @@ Example (every line runs as printed):
   charflow fit data/swiss-roll.csv data/moons.csv -o run --steps 2000 --set 'network.hidden=[32,32]'
   charflow data labelled-mixture -o m
   charflow fit m/source.csv m/target.csv -o run-m --labels label --time-limit 20s
+  charflow fit data/swiss-roll.csv data/moons.csv -o run-quick --effort quick --steps 500
   charflow fit m/source.csv m/source.csv -o ab --source-rows 3=A --target-rows 3=B --steps 2000")]
 pub struct Fit {
     /// The source points
@@ -51,6 +52,9 @@ pub struct Fit {
     /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// How much work the preset auto does: quick, normal or best [default: normal]
+    #[arg(long, value_name = "EFFORT")]
+    pub effort: Option<String>,
     /// Settings from a file, such as the config.toml of another run
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -285,6 +289,12 @@ impl Fit {
         let old = run.read_data()?;
         let config = self.overlaid(begun_with.clone())?;
         config.check()?;
+        if let Some(effort) = self.effort.as_ref().filter(|e| **e != begun_with.effort) {
+            return Err(Failure::input(format!(
+                "{place} was begun with --effort {}, not {effort}.{REMEDY}",
+                begun_with.effort
+            )));
+        }
         if let Some(preset) = self.preset.as_ref().filter(|p| **p != begun_with.preset) {
             return Err(Failure::input(format!(
                 "{place} was begun with --preset {}, not {preset}.{REMEDY}",
@@ -358,7 +368,10 @@ impl Fit {
         }
         if let Ok(text) = std::fs::read_to_string(run.report())
             && let Ok(earlier) = serde_json::from_str::<Earlier>(&text)
-            && finished(&earlier, &config, steps_done)
+            && (finished(&earlier, &config, steps_done)
+                || earlier.done
+                    && earlier.solve.outcome == Outcome::Converged
+                    && config.steps == begun_with.steps)
         {
             if self.json {
                 say(&text)?;
@@ -392,15 +405,25 @@ impl Fit {
     fn settings(&self, n: usize, m: usize, d: usize) -> Result<Config> {
         let preset = match (&self.preset, &self.config) {
             (Some(name), _) => name.clone(),
-            (None, Some(path)) => preset_of(&read_text(path)?).unwrap_or_else(|| "auto".into()),
+            (None, Some(path)) => {
+                named_in(&read_text(path)?, "preset").unwrap_or_else(|| "auto".into())
+            }
             (None, None) => "auto".into(),
         };
-        let mut config = Config::preset(&preset, n, m, d)?;
+        let effort = match (&self.effort, &self.config) {
+            (Some(effort), _) => effort.clone(),
+            (None, Some(path)) => {
+                named_in(&read_text(path)?, "effort").unwrap_or_else(|| "normal".into())
+            }
+            (None, None) => "normal".into(),
+        };
+        let mut config = Config::preset_with_effort(&preset, &effort, n, m, d)?;
         if self.columns.labels.is_some() {
-            config = config.for_classes();
+            config = config.for_classes(n, m, d);
         }
         let mut config = self.overlaid(config)?;
         config.preset = preset;
+        config.effort = effort;
         config.check()?;
         Ok(config)
     }
@@ -412,14 +435,7 @@ impl Fit {
                 .merged(&read_text(path)?)
                 .map_err(|e| Failure::input(format!("{}: {e}", path.display())))?;
         }
-        for pair in &self.set {
-            let Some((key, value)) = pair.split_once('=') else {
-                return Err(Failure::input(format!(
-                    "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
-                )));
-            };
-            config.set(key, value)?;
-        }
+        config = with_set(config, &self.set)?;
         if let Some(steps) = self.steps {
             config.steps = steps;
         }
@@ -456,7 +472,7 @@ impl Fit {
             .and_then(|c| c.history().last())
             .map_or(0.0, |row| row.seconds);
         let mut watcher = Watcher::new(
-            run,
+            Some(run),
             config.time_limit,
             before,
             self.checkpoint_every.unwrap_or(10.0),
@@ -479,6 +495,22 @@ impl Fit {
     }
 }
 
+/// Puts settings of the form KEY=VALUE over others.
+///
+/// # Errors
+/// No `=`, a setting that does not exist, a value of the wrong kind.
+pub fn with_set(mut config: Config, set: &[String]) -> Result<Config> {
+    for pair in set {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(Failure::input(format!(
+                "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
+            )));
+        };
+        config.set(key, value)?;
+    }
+    Ok(config)
+}
+
 const REMEDY: &str = " A resumed run must be the same run: leave that as it was, or choose another directory with -o.";
 
 /// What does not change where a run goes, only how far and how fast.
@@ -489,12 +521,12 @@ fn read_text(path: &std::path::Path) -> Result<String> {
         .map_err(|e| Failure::system(path, "the settings cannot be read", &e))
 }
 
-/// The preset that a file of settings names.
-fn preset_of(text: &str) -> Option<String> {
+/// The word that a file of settings gives for `key`.
+fn named_in(text: &str, key: &str) -> Option<String> {
     Some(
         text.parse::<toml::Table>()
             .ok()?
-            .get("preset")?
+            .get(key)?
             .as_str()?
             .to_string(),
     )
@@ -609,6 +641,9 @@ fn begun(
     if config.time_limit > 0.0 {
         text.push_str(&format!(", at most {}", duration(config.time_limit)));
     }
+    for reason in config.reasons(problem.source().len(), problem.target().len(), d) {
+        text.push_str(&format!("\n  {reason}"));
+    }
     if let Some(checkpoint) = checkpoint {
         text.push_str(&format!("\ngoing on from step {}", checkpoint.step()));
     }
@@ -619,6 +654,7 @@ fn ended(solution: &Solution, config: &Config) -> String {
     let report = &solution.report;
     let how = match solution.outcome {
         Outcome::StepLimit => "done",
+        Outcome::Converged => "converged",
         Outcome::TimeLimit => "time limit reached",
         Outcome::Interrupted => "interrupted",
         Outcome::Diverged => "diverged",

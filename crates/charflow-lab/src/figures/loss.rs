@@ -1,4 +1,4 @@
-//! Losses against the step of a run.
+//! Curves on a logarithmic scale: losses against the step of a run, errors against its time.
 //!
 //! The value axis is logarithmic where all values are positive. Energy distances as U-statistics go below zero near the end; then the axis is linear
 //! around zero and logarithmic beyond, and its label says where it changes.
@@ -73,11 +73,13 @@ pub struct LossPanel {
     pub series: Vec<Series>,
 }
 
-/// One or more panels of curves against the step, two in a row.
+/// One or more panels of curves, two in a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossFigure<'a> {
     /// Heading; empty for none.
     pub title: &'a str,
+    /// Name of the horizontal axes: `step`, `seconds`.
+    pub x_label: &'a str,
     /// The panels.
     pub panels: &'a [LossPanel],
 }
@@ -120,7 +122,7 @@ impl LossFigure<'_> {
             let mut left = 0.0;
             for plan in &plans {
                 left += 30.0 + plan.y_width;
-                plan.draw(&mut drawing, [left, top + head], head);
+                plan.draw(&mut drawing, [left, top + head], head, self.x_label);
                 left += PANEL[0] + 16.0;
             }
             drawing.width = drawing.width.max(left);
@@ -229,7 +231,7 @@ impl<'a> Plan<'a> {
     }
 
     /// `at` is the frame's corner; the heading stands `head` pixels above it.
-    fn draw(&self, drawing: &mut Drawing, at: [f32; 2], head: f32) {
+    fn draw(&self, drawing: &mut Drawing, at: [f32; 2], head: f32, x_label: &str) {
         let frame = Frame {
             at,
             size: PANEL,
@@ -253,7 +255,7 @@ impl<'a> Plan<'a> {
         );
         drawing.text(
             [centre, top + PANEL[1] + 30.0],
-            with_note("step", &self.x.note, PANEL[0]),
+            with_note(x_label, &self.x.note, PANEL[0]),
             LABEL_SIZE,
             Anchor::Middle,
             palette::TEXT,
@@ -528,6 +530,7 @@ mod tests {
             let panels = panels(n, scale, negative);
             let drawing = LossFigure {
                 title: "Swiss roll to moons",
+                x_label: "step",
                 panels: &panels,
             }
             .drawing()
@@ -572,6 +575,7 @@ mod tests {
         for (name, panels) in cases {
             let drawing = LossFigure {
                 title: "",
+                x_label: "step",
                 panels: &panels,
             }
             .drawing()
@@ -582,6 +586,7 @@ mod tests {
         assert!(
             LossFigure {
                 title: "",
+                x_label: "step",
                 panels: &[]
             }
             .drawing()
@@ -590,6 +595,7 @@ mod tests {
         assert!(
             LossFigure {
                 title: "",
+                x_label: "step",
                 panels: &one(vec![(0.0, f64::NAN)])
             }
             .drawing()

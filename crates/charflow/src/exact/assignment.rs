@@ -12,6 +12,8 @@
 //! Why our own: see the note in this file's tests on the crates that were measured beside it.
 
 use crate::error::{Error, Result};
+use crate::map::check_points;
+use rayon::prelude::*;
 
 /// No row, no column.
 const NONE: usize = usize::MAX;
@@ -56,6 +58,43 @@ pub fn assignment(costs: &[f64], n: usize) -> Result<Vec<usize>> {
         pairs.augment(i, &mut path);
     }
     Ok(pairs.column_of)
+}
+
+/// The exact Wasserstein distance of order `power` between two clouds of `n` points each, `x, y: [n, dim]`:
+///
+/// ```text
+/// W_p = ( min over permutations s of (1 / n) sum_i |x_i - y_s(i)|^p )^(1 / p)
+/// ```
+///
+/// In many dimensions it is far above the distance of the laws the points come from: compare it with that of two draws of one law. Memory: `8 n^2` bytes.
+///
+/// # Errors
+/// [`Error::Problem`] if the clouds are empty or of different sizes, a value is not finite, or `power` is 0.
+pub fn wasserstein(x: &[f64], y: &[f64], dim: usize, power: u32) -> Result<f64> {
+    let n = check_points(x, dim)?;
+    if check_points(y, dim)? != n || n == 0 || power == 0 {
+        return Err(Error::problem(format!(
+            "an exact Wasserstein distance of order {power} between {n} and {} points: expected an order of at least 1 and two clouds of one size, not empty",
+            y.len() / dim
+        )));
+    }
+    let costs: Vec<f64> = x
+        .par_chunks(dim)
+        .flat_map_iter(|x| {
+            y.chunks_exact(dim).map(move |y| {
+                let square: f64 = x.iter().zip(y).map(|(a, b)| (a - b) * (a - b)).sum();
+                // No root to undo where none is needed: 2 is what most ask for.
+                match power {
+                    2 => square,
+                    1 => square.sqrt(),
+                    _ => square.powf(0.5 * f64::from(power)),
+                }
+            })
+        })
+        .collect();
+    let columns = assignment(&costs, n)?;
+    let total: f64 = (0..n).map(|i| costs[i * n + columns[i]]).sum();
+    Ok((total / n as f64).powf(1.0 / f64::from(power)))
 }
 
 /// A partial assignment with column prices `v`: each assigned row sits at a least `c[i, j] - v[j]` of its row.
@@ -305,6 +344,23 @@ mod tests {
             .unwrap()
             .transport_cost(|v| v * v);
         assert!((found - exact).abs() < 1e-12, "{found} and {exact}");
+    }
+
+    #[test]
+    fn the_distance_of_a_moved_cloud_is_the_way_it_was_moved() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let x: Vec<f64> = (0..100 * 3).map(|_| rng.random_range(-1.0..1.0)).collect();
+        // A translation is optimal for every convex cost; the order of the points does not matter.
+        let mut y: Vec<f64> = x.iter().map(|v| v + 2.0).collect();
+        y.rotate_left(30);
+        for power in [1, 2, 3] {
+            let w = wasserstein(&x, &y, 3, power).unwrap();
+            assert!((w - 12f64.sqrt()).abs() < 1e-12, "{power}: {w}");
+        }
+        assert!(wasserstein(&x, &y[3..], 3, 2).is_err());
+        assert!(wasserstein(&x, &y, 3, 0).is_err());
+        assert!(wasserstein(&[], &[], 3, 1).is_err());
+        assert!(wasserstein(&x, &y, 0, 1).is_err());
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | [`gaussian`] | Gaussians, quadratic cost \[15, 21-23\] | [`GaussianMap`], [`GaussianPotential`] |
 //! | [`rearrangement`] | `d = 1`, any convex cost | [`Rearrangement`] |
-//! | [`mod@assignment`] | `n` against `n` points, any cost | [`assignment()`] |
+//! | [`mod@assignment`] | `n` against `n` points, any cost | [`assignment()`], [`wasserstein`] |
 
 pub mod assignment;
 pub mod gaussian;
 pub mod rearrangement;
 
-pub use assignment::assignment;
+pub use assignment::{assignment, wasserstein};
 pub use gaussian::{GaussianMap, GaussianPotential, MirroredGaussianMap};
 pub use rearrangement::Rearrangement;

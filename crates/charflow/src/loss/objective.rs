@@ -14,7 +14,7 @@
 
 use super::dual::{DualValues, DualWeights, RUNAWAY};
 use super::energy_distance::self_factor;
-use crate::characteristic::conjugate::{Conjugate, End, Found};
+use crate::characteristic::conjugate::{Conjugate, End, Found, Search};
 use crate::characteristic::flow::{Columns, Velocity};
 use crate::characteristic::{implicit, pde};
 use crate::cost::Cost;
@@ -107,6 +107,8 @@ struct Moved<P: Potential<T>, T: Scalar> {
     /// What the dual search found from here: the points, `[d, 48]`, and the rest.
     found_at: Vec<T>,
     found: [Found; BLOCK],
+    /// `u + l` or `u - l` at the points found: the transforms, unless the points are held.
+    value: [f64; BLOCK],
     /// Weights of the lanes in the dual, zero for those that ran away and those that hold no point.
     weight: [T; BLOCK],
 }
@@ -323,6 +325,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         u: [T::ZERO; BLOCK],
                         found_at: vec![T::ZERO; d * BLOCK],
                         found: [Found::default(); BLOCK],
+                        value: [0.0; BLOCK],
                         weight: [T::ZERO; BLOCK],
                     });
                 }
@@ -400,7 +403,22 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                     if dual.of_side(moved.side) == 0.0 {
                         continue;
                     }
-                    if !hold {
+                    if hold {
+                        let at = search.search(
+                            potential,
+                            velocity,
+                            end,
+                            &moved.x,
+                            &mut moved.found_at,
+                            moved.count,
+                            Search {
+                                evaluations: 1,
+                                tolerance: 0.0,
+                            },
+                            &mut shard.work,
+                        );
+                        moved.value = at.map(|found| found.value);
+                    } else {
                         for i in 0..d * BLOCK {
                             moved.found_at[i] = moved.x[i] + moved.shift[i];
                         }
@@ -414,6 +432,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                             dual.search,
                             &mut shard.work,
                         );
+                        moved.value = moved.found.map(|found| found.value);
                     }
                     let far = RUNAWAY * RUNAWAY * d as f64;
                     for s in 0..moved.count {
@@ -477,9 +496,9 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         continue;
                     }
                     if moved.side == 1 {
-                        values.source += sign * found.value;
+                        values.source += sign * moved.value[s];
                     } else {
-                        values.target += sign * found.value;
+                        values.target += sign * moved.value[s];
                     }
                     values.tie_value += w * (u - found.value).powi(2);
                     for k in 0..d {

@@ -38,6 +38,8 @@ pub(crate) struct Weights {
 pub struct Checkpoint {
     pub(crate) config: Config,
     pub(crate) scaling: Scaling,
+    /// The best linear map of the points that are learned from, in the user's units.
+    pub(crate) linear: Option<GaussianMap>,
     pub(crate) now: Weights,
     pub(crate) good: Weights,
     pub(crate) best: Vec<f32>,
@@ -47,6 +49,12 @@ pub struct Checkpoint {
     pub(crate) best_score: f64,
     /// The score of the start.
     pub(crate) first_score: f64,
+    /// The step of the least score.
+    pub(crate) improved_step: u64,
+    /// Where the score had stopped improving, the step that the rate falls from, and over how many.
+    pub(crate) plateau: Option<(u64, u64)>,
+    /// How often it had, and a smaller rate was tried.
+    pub(crate) drops: u32,
     pub(crate) rate_factor: f64,
     pub(crate) divergences: u32,
     pub(crate) seconds: f64,
@@ -62,6 +70,9 @@ struct Head {
     step: u64,
     good_step: u64,
     best_step: u64,
+    improved_step: u64,
+    plateau: Option<(u64, u64)>,
+    drops: u32,
     divergences: u32,
 }
 
@@ -86,22 +97,33 @@ impl Checkpoint {
         &self.history
     }
 
-    /// The map of the averaged weights as they stand; `linear` is the best linear map of the points learned from, in the user's units, which a warm start needs.
+    /// Seconds of solving, sessions before a resume included.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// The map of the averaged weights as they are now: to watch a solve by, not what the solve will choose.
     ///
     /// # Errors
-    /// [`Error::Config`] if the settings make no network, or a warm start comes without a linear map.
-    pub fn map(&self, linear: Option<GaussianMap>) -> Result<CharacteristicMap> {
+    /// [`Error::Config`] for a cost that [`crate::cost::parse`] does not know.
+    pub fn map(&self) -> Result<CharacteristicMap> {
         let info = ModelInfo {
             kind: "model".into(),
             format: FORMAT_VERSION,
             charflow: env!("CARGO_PKG_VERSION").into(),
             dim: self.scaling.dim(),
             columns: None,
-            classes: vec![],
+            classes: Vec::new(),
             config: self.config.clone(),
             step: self.now.step,
         };
-        CharacteristicMap::new(info, self.scaling.clone(), &self.now.ema, linear)
+        CharacteristicMap::new(
+            info,
+            self.scaling.clone(),
+            &self.now.ema,
+            self.linear.clone(),
+        )
     }
 
     /// Writes the file, atomically.
@@ -130,6 +152,11 @@ impl Checkpoint {
                 self.first_score,
             ],
         ));
+        if let Some(linear) = &self.linear {
+            tensors.push(f64s("linear.source_mean", linear.source_mean()));
+            tensors.push(f64s("linear.target_mean", linear.target_mean()));
+            tensors.push(f64s("linear.matrix", &linear.matrix()));
+        }
         let rows: Vec<f64> = self.history.iter().flat_map(to_numbers).collect();
         tensors.push((
             "history".into(),
@@ -145,6 +172,9 @@ impl Checkpoint {
             step: self.now.step,
             good_step: self.good.step,
             best_step: self.best_step,
+            improved_step: self.improved_step,
+            plateau: self.plateau,
+            drops: self.drops,
             divergences: self.divergences,
         };
         let bad = |message: String| Error::Io {
@@ -198,6 +228,17 @@ impl Checkpoint {
                 memory: read_f32(&file, &format!("{name}.memory"), &memory)?,
             })
         };
+        let linear = if file.names().contains(&"linear.matrix") {
+            let square = [dim[0] * dim[0]];
+            let map = GaussianMap::from_parts(
+                read_f64(&file, "linear.source_mean", &dim)?,
+                read_f64(&file, "linear.target_mean", &dim)?,
+                &read_f64(&file, "linear.matrix", &square)?,
+            );
+            Some(map.map_err(|e| format!("the linear map in this file: {e}"))?)
+        } else {
+            None
+        };
         let numbers = read_f64(&file, "numbers", &[5])?;
         let history = read_f64(&file, "history", &rows)?;
         Ok(Checkpoint {
@@ -207,10 +248,14 @@ impl Checkpoint {
             least: read_f32(&file, "least", &parameters)?,
             first_score: numbers[4],
             best_step: head.best_step,
+            improved_step: head.improved_step,
+            plateau: head.plateau,
+            drops: head.drops,
             best_score: numbers[1],
             rate_factor: numbers[2],
             seconds: numbers[3],
             divergences: head.divergences,
+            linear,
             scaling: Scaling {
                 shift: read_f64(&file, "scaling.shift", &dim)?,
                 scale: numbers[0],
@@ -280,11 +325,15 @@ mod tests {
                 shift: vec![1e6, -3.0],
                 scale: 0.1,
             },
+            linear: None,
             now: weights(12),
             good: weights(10),
             best: vec![9.0; 3],
             least: vec![8.0; 3],
             first_score: 3.5,
+            improved_step: 7,
+            plateau: Some((7, 5)),
+            drops: 2,
             best_step: 8,
             best_score: f64::INFINITY,
             rate_factor: 0.3,

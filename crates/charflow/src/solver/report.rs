@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// All steps were done.
     StepLimit,
+    /// The held-out score had stopped improving.
+    Converged,
     /// The time limit was reached.
     TimeLimit,
     /// The observer asked to stop.
@@ -22,7 +24,10 @@ impl Outcome {
     /// Whether the solve did what was asked of it.
     #[must_use]
     pub fn is_done(self) -> bool {
-        matches!(self, Outcome::StepLimit | Outcome::TimeLimit)
+        matches!(
+            self,
+            Outcome::StepLimit | Outcome::TimeLimit | Outcome::Converged
+        )
     }
 }
 

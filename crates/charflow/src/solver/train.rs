@@ -33,7 +33,13 @@ const JUDGE_EVALUATIONS: usize = 40;
 const JUDGE_TOLERANCE: f64 = 1e-4;
 
 /// Fitted points handed out for judging when none are held out.
-const JUDGED_AT_MOST: usize = 5000;
+const JUDGED_AT_MOST: usize = 10_000;
+
+/// Smaller rates that are tried where the held-out score stops improving, before the solve is brought to its end.
+const DROPS: u32 = 2;
+
+/// Held-out points of a side that choose the model; the others are for the certificate alone.
+const CHOOSING: usize = 4000;
 
 /// The solver of the paper: neural characteristic flows.
 #[derive(Clone, Debug)]
@@ -292,8 +298,6 @@ struct Training<'a> {
     box_low: Vec<f32>,
     box_high: Vec<f32>,
     state: Checkpoint,
-    /// The best linear map, in the user's units.
-    linear: Option<GaussianMap>,
     /// Whether the dual stage has begun.
     in_dual: bool,
     /// The score of the model with the least one.
@@ -365,6 +369,24 @@ struct Look {
     score: Score,
 }
 
+/// The parameters that a solve begins with: random, but on top of a closed form with an output of zero, so that the map begins as the linear one.
+fn start(potential: &WarmPotential<f32>, seed: u64) -> Vec<f32> {
+    let shape = potential.shape();
+    let mut theta: Vec<f32> = initial_parameters(shape, seed)
+        .iter()
+        .map(|&x| x as f32)
+        .collect();
+    if potential.gaussian().is_some() {
+        for (name, offset, sides) in shape.tensors() {
+            if name.starts_with("output.") {
+                let n: usize = sides.iter().product();
+                theta[offset..offset + n].fill(0.0);
+            }
+        }
+    }
+    theta
+}
+
 /// The factors of a stage.
 fn stage_weights(config: &Config, dual: bool) -> LossWeights {
     let loss = &config.loss;
@@ -398,11 +420,7 @@ fn stage_weights(config: &Config, dual: bool) -> LossWeights {
 }
 
 /// The linear map of the points that are learned from, in the user's units; `None` where the moments make none.
-fn linear_map(
-    problem: &Problem,
-    splits: &(Split, Split),
-    scaling: &Scaling,
-) -> Option<GaussianMap> {
+fn linear_map(problem: &Problem, splits: &(Split, Split)) -> Option<GaussianMap> {
     // One side at a time, so that there is never more than one copy.
     let moments = |samples: &Samples, split: &Split| {
         if split.held_out.is_empty() {
@@ -411,7 +429,6 @@ fn linear_map(
             Some(samples.select(&split.train).ok()?.moments())
         }
     };
-    let _ = scaling;
     let m0 = moments(problem.source(), &splits.0)?;
     let m1 = moments(problem.target(), &splits.1)?;
     GaussianMap::from_moments(&m0, &m1).ok()
@@ -435,7 +452,7 @@ impl<'a> Training<'a> {
         let isa = Isa::current();
         // The linear map of the points that are learned from: held-out points would not be held out of it otherwise.
         let linear = if d <= LARGEST_LINEAR {
-            linear_map(problem, &splits, &scaling)
+            linear_map(problem, &splits)
         } else {
             None
         };
@@ -473,22 +490,17 @@ impl<'a> Training<'a> {
                         "the checkpoint was made with another optimiser",
                     ));
                 }
+                let mut checkpoint = checkpoint;
+                if checkpoint.config.steps != config.steps {
+                    // Another plan: what the old one had begun to end goes on.
+                    checkpoint.plateau = None;
+                }
+                checkpoint.config = config.clone();
+                checkpoint.linear = linear;
                 checkpoint
             }
             None => {
-                let mut theta: Vec<f32> = initial_parameters(&shape, config.seed)
-                    .iter()
-                    .map(|&x| x as f32)
-                    .collect();
-                if network.gaussian().is_some() {
-                    // The network is zero at the start: the map begins as the linear one.
-                    for (name, offset, sides) in shape.tensors() {
-                        if name.starts_with("output.") {
-                            let n: usize = sides.iter().product();
-                            theta[offset..offset + n].fill(0.0);
-                        }
-                    }
-                }
+                let theta = start(&network, config.seed);
                 let zero = vec![0.0; theta.len()];
                 let now = Weights {
                     step: 0,
@@ -501,6 +513,7 @@ impl<'a> Training<'a> {
                 Checkpoint {
                     config: config.clone(),
                     scaling,
+                    linear,
                     good: now.clone(),
                     best: now.ema.clone(),
                     least: now.ema.clone(),
@@ -508,6 +521,9 @@ impl<'a> Training<'a> {
                     best_step: 0,
                     best_score: f64::INFINITY,
                     first_score: f64::INFINITY,
+                    improved_step: 0,
+                    plateau: None,
+                    drops: 0,
                     rate_factor: 1.0,
                     divergences: 0,
                     seconds: 0.0,
@@ -532,7 +548,6 @@ impl<'a> Training<'a> {
         Ok(Training {
             objective: Objective::new(&network, weights),
             in_dual: weights.dual.is_on(),
-            linear,
             reference: None,
             optimiser,
             gradient: vec![0.0; network.parameters()],
@@ -562,10 +577,10 @@ impl<'a> Training<'a> {
         self.network.set_parameters(&self.state.now.theta);
         self.look_first();
         let mut outcome = Outcome::StepLimit;
-        while self.state.now.step < steps {
+        while self.state.now.step < self.last_step() {
             let step = self.state.now.step + 1;
             self.enter_stage(step);
-            let look = step.is_multiple_of(look_every) || step == steps;
+            let look = step.is_multiple_of(look_every) || step == self.last_step();
             let row = look || step.is_multiple_of(row_every) || step == 1;
             self.draw(step);
             let values = self.objective.evaluate(
@@ -595,7 +610,18 @@ impl<'a> Training<'a> {
                 } else {
                     None
                 };
-                broken = judged.as_ref().and_then(|look| self.worse(look));
+                broken = judged
+                    .as_ref()
+                    .filter(|l| !l.values.total.is_finite() || !l.score.value.is_finite())
+                    .map(|_| "the held-out objective".to_string());
+                if broken.is_none() && judged.as_ref().is_some_and(|l| self.fell_back(l)) {
+                    self.drop_back(
+                        step,
+                        "what was gained on the held-out points was lost",
+                        observer,
+                    );
+                    continue;
+                }
                 if broken.is_none() {
                     if self.state.now.theta.iter().all(|x| x.is_finite()) {
                         self.record(step, rate, &values, judged.as_ref(), look);
@@ -610,6 +636,9 @@ impl<'a> Training<'a> {
                     break;
                 }
                 continue;
+            }
+            if look {
+                self.rest(step, observer);
             }
             let seconds = self.started.elapsed().as_secs_f64();
             self.state.seconds = self.seconds_before + seconds;
@@ -626,17 +655,20 @@ impl<'a> Training<'a> {
             }
             if self.config.time_limit > 0.0
                 && self.state.seconds >= self.config.time_limit
-                && step < steps
+                && step < self.last_step()
             {
                 outcome = Outcome::TimeLimit;
                 break;
             }
             if observer.should_stop() {
-                if step < steps {
+                if step < self.last_step() {
                     outcome = Outcome::Interrupted;
                 }
                 break;
             }
+        }
+        if outcome == Outcome::StepLimit && self.state.plateau.is_some() {
+            outcome = Outcome::Converged;
         }
         observer.on_checkpoint(&self.state)?;
         self.finish(outcome, observer)
@@ -681,34 +713,93 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Why the model went wrong since the last look, if it did: its score is not finite, or most of what was gained is lost again.
-    fn worse(&self, look: &Look) -> Option<String> {
-        let score = &look.score;
-        if !look.values.total.is_finite() || !score.value.is_finite() {
-            return Some("the held-out objective".into());
-        }
+    /// Whether the dual stage went wrong since the last look: all that was gained on the held-out points is lost again, and more than noise explains.
+    fn fell_back(&self, look: &Look) -> bool {
         let (Some(judge), Some(least)) = (&self.judge, &self.reference) else {
-            return None;
+            return false;
         };
-        if !judge.dual || !self.in_dual {
-            return None;
+        if !judge.dual || !self.in_dual || self.state.plateau.is_some() {
+            return false;
         }
+        let score = &look.score;
         let gained = (self.state.first_score - least.value).max(0.0);
         let lost = score.value - least.value;
-        (lost > gained + 10.0 * score.noise(least).max(1e-6))
-            .then(|| "the held-out dual value fell back below its start: it".to_string())
+        let noise = score.noise(least).max(1e-5 * self.problem.dim() as f64);
+        lost > gained + 10.0 * noise
     }
 
-    /// The learning rate: a linear warm-up, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
+    /// The step after which the solve ends.
+    fn last_step(&self) -> u64 {
+        let steps = self.config.steps;
+        self.state
+            .plateau
+            .map_or(steps, |(begun, length)| (begun + length).min(steps))
+    }
+
+    /// If the score has not improved for long enough: back to the state of the best score, and down with the rate.
+    fn rest(&mut self, step: u64, observer: &mut dyn Observer) {
+        let patience = self.config.held_out.patience;
+        if patience == 0.0 || self.judge.is_none() || self.state.plateau.is_some() {
+            return;
+        }
+        // Only while the rate is constant: a falling one is on its way to the end already.
+        if self.done(step + 1) >= self.config.optimiser.stable {
+            return;
+        }
+        let waited = step - self.state.improved_step;
+        if (waited as f64) < (patience * self.config.steps as f64).max(1.0) {
+            return;
+        }
+        let good = self.state.good.step;
+        let why = format!("no better score in the {waited} steps since step {good}");
+        self.drop_back(step, &why, observer);
+    }
+
+    /// Back to the state of the best score with a smaller rate, or, if that was done often enough, with a rate that falls to the end.
+    fn drop_back(&mut self, step: u64, why: &str, observer: &mut dyn Observer) {
+        let good = self.state.good.step;
+        self.state.now = self.state.good.clone();
+        self.network.set_parameters(&self.state.now.theta);
+        self.state.history.retain(|row| row.step <= good);
+        // A rate that is too high looks the same as an end: smaller ones are tried first.
+        if self.state.drops < DROPS {
+            self.state.drops += 1;
+            self.state.rate_factor *= self.config.guard.shrink;
+            self.note(
+                format!(
+                    "{why} (step {step}): back to step {good}, the rate times {:.3}",
+                    self.state.rate_factor
+                ),
+                observer,
+            );
+            return;
+        }
+        // As long as the falling part of a whole solve is to its constant part.
+        let o = &self.config.optimiser;
+        let length = ((1.0 - o.stable) / o.stable.max(0.1) * good as f64).ceil();
+        let length = (length as u64).clamp(1, self.config.steps);
+        self.state.plateau = Some((good, length));
+        self.note(
+            format!("{why} (step {step}): back to step {good}, and down with the rate over {length} steps"),
+            observer,
+        );
+    }
+
+    /// The learning rate: a linear warm-up, a constant part, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
     fn rate(&self, step: u64) -> f64 {
         let o = &self.config.optimiser;
         let done = self.done(step);
         let warm = if o.warm_up > 0.0 {
-            (step as f64 / (o.warm_up * self.config.steps as f64)).min(1.0)
+            // One step on, so that the first one is not for nothing.
+            ((done + 1.0 / self.config.steps as f64) / o.warm_up).min(1.0)
         } else {
             1.0
         };
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        let fallen = match self.state.plateau {
+            Some((begun, length)) => (step - 1 - begun) as f64 / length.max(1) as f64,
+            None => ((done - o.stable) / (1.0 - o.stable)).max(0.0),
+        };
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fallen.min(1.0)).cos());
         o.rate * self.state.rate_factor * warm * (o.final_rate + (1.0 - o.final_rate) * cosine)
     }
 
@@ -881,7 +972,9 @@ impl<'a> Training<'a> {
         if !look {
             return;
         }
-        self.state.good = self.state.now.clone();
+        if self.judge.is_none() || self.config.held_out.patience == 0.0 {
+            self.state.good = self.state.now.clone();
+        }
         match judged {
             Some(look) if self.config.held_out.choose != "last" => self.consider(look, step),
             _ => {
@@ -889,6 +982,28 @@ impl<'a> Training<'a> {
                 self.state.best_step = step;
             }
         }
+    }
+
+    /// Goes back to the linear map of the start, unless the kept model is better on the held-out points by two standard errors; whether it did.
+    ///
+    /// Where the truth is linear, a network learns the noise of its points and no more, and by chance some step of it looks better than the start.
+    fn prefer_the_start(&mut self) -> bool {
+        let Some(judge) = &mut self.judge else {
+            return false;
+        };
+        if !judge.dual || self.network.gaussian().is_none() || self.config.held_out.choose == "last"
+        {
+            return false;
+        }
+        let theta = start(&self.network, self.config.seed);
+        let begun = judge.look(&theta, self.cost).score;
+        let kept = judge.look(&self.state.best, self.cost).score;
+        if kept.value < begun.value - 2.0 * kept.noise(&begun) {
+            return false;
+        }
+        self.state.best = theta;
+        self.state.best_step = 0;
+        true
     }
 
     /// Keeps the model if its score is the least so far, or no more above it than noise explains.
@@ -907,6 +1022,10 @@ impl<'a> Training<'a> {
         }
         if score.value < self.state.best_score {
             self.state.best_score = score.value;
+            self.state.improved_step = step;
+            if self.config.held_out.patience > 0.0 {
+                self.state.good = self.state.now.clone();
+            }
             self.state.least.clone_from(&self.state.now.ema);
             self.reference = Some(score.clone());
         }
@@ -943,8 +1062,11 @@ impl<'a> Training<'a> {
                 }
             }
         }
+        let linear_kept = self.prefer_the_start();
         let judged = self.judge.is_some() && self.config.held_out.choose == "best";
-        let chosen_by = if judged {
+        let chosen_by = if linear_kept {
+            "the linear map that it began with: nothing learned was better on held-out points by more than noise".to_string()
+        } else if judged {
             if self.judge.as_ref().is_some_and(|j| j.dual) {
                 "the held-out certificate (dual value and slack): the latest model within noise of the best".to_string()
             } else {
@@ -986,7 +1108,7 @@ impl<'a> Training<'a> {
             info,
             self.state.scaling.clone(),
             &self.state.best,
-            self.linear.clone(),
+            self.state.linear.clone(),
             self.problem.cost().rescaled(1.0),
         )?
         .with_bounds(
@@ -1055,6 +1177,12 @@ impl Judge {
         if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
             return None;
         }
+        // Evenly through the rows, which may be in some order.
+        let some = |rows: &[u32]| -> Vec<u32> {
+            let count = rows.len().min(CHOOSING);
+            (0..count).map(|k| rows[k * rows.len() / count]).collect()
+        };
+        let held_out = [some(&splits.0.held_out), some(&splits.1.held_out)];
         let mut batch = Batch::default();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut all = |samples: &Samples,
@@ -1069,14 +1197,14 @@ impl Judge {
         let source = all(
             problem.source(),
             0,
-            &splits.0.held_out,
+            &held_out[0],
             &mut batch.source,
             &mut batch.source_weights,
         );
         let target = all(
             problem.target(),
             1,
-            &splits.1.held_out,
+            &held_out[1],
             &mut batch.target,
             &mut batch.target_weights,
         );

@@ -1,0 +1,125 @@
+//! `bench gaussians`: random Gaussian pairs, whose optimal map is linear and known.
+
+use super::Bench;
+use super::known::{self, Known, Pairs};
+use crate::failure::{Failure, Result};
+use crate::verbs::data::covariances_of;
+use charflow::exact::GaussianMap;
+use charflow::map::{BackwardMap, ForwardMap};
+use charflow_lab::datasets::{GaussianTruth, draw_gaussian, random_pair};
+
+/// Training points of each side.
+const SAMPLES: usize = 100_000;
+const DIMS: [usize; 6] = [2, 4, 8, 16, 32, 64];
+/// Forward L2-UVP in percent, the paper's column, for [`DIMS`].
+const PAPER: [f64; 6] = [0.010, 0.021, 0.086, 0.146, 0.436, 0.858];
+
+struct Pair {
+    truth: GaussianTruth,
+    map: GaussianMap,
+    origin: String,
+}
+
+impl Pair {
+    fn new(truth: GaussianTruth, origin: String) -> Result<Self> {
+        let zero = vec![0.0; truth.dim];
+        let map = GaussianMap::new(&zero, &truth.sigma0, &zero, &truth.sigma1)
+            .map_err(|e| Failure::input(format!("{origin}: {e}")))?;
+        Ok(Pair { truth, map, origin })
+    }
+}
+
+impl Known for Pair {
+    fn dim(&self) -> usize {
+        self.truth.dim
+    }
+
+    fn origin(&self) -> String {
+        self.origin.clone()
+    }
+
+    fn variances(&self) -> [f64; 2] {
+        let d = self.truth.dim;
+        [&self.truth.sigma0, &self.truth.sigma1].map(|s| s.iter().step_by(d + 1).sum())
+    }
+
+    fn source(&self, n: usize, seed: u64, stream: u64) -> Result<Pairs> {
+        let x = draw_gaussian(&self.truth.sigma0, self.truth.dim, n, seed, stream)?;
+        let images = self.map.forward(&x)?;
+        Ok((x, images))
+    }
+
+    fn target(&self, n: usize, seed: u64, stream: u64) -> Result<Pairs> {
+        let y = draw_gaussian(&self.truth.sigma1, self.truth.dim, n, seed, stream)?;
+        let images = self.map.backward(&y)?;
+        Ok((y, images))
+    }
+
+    fn published(&self) -> Vec<(&'static str, f64)> {
+        let column = DIMS.iter().position(|d| *d == self.truth.dim);
+        column.map(|k| ("NCF", PAPER[k])).into_iter().collect()
+    }
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn run(bench: &Bench) -> Result<()> {
+    let dims: &[usize] = if bench.dims.is_empty() {
+        &DIMS
+    } else {
+        &bench.dims
+    };
+    let mut problems: Vec<Box<dyn Known>> = Vec::new();
+    let mut drawn = Vec::new();
+    if let Some(folder) = bench.data.as_ref().filter(|f| !f.is_dir()) {
+        return Err(Failure::input(format!(
+            "--data {}: there is no such folder.",
+            folder.display()
+        )));
+    }
+    for &dim in dims {
+        let name = format!("{dim}D_Test_Distributions.npz");
+        let places = bench
+            .data_folder()
+            .map(|f| [f.join(&name), f.join("gaussians").join(&name)]);
+        let file = places.into_iter().flatten().find(|p| p.is_file());
+        let pair = match file {
+            Some(path) => {
+                let truth = covariances_of(&path)?;
+                if truth.dim != dim {
+                    return Err(Failure::input(format!(
+                        "{}: its covariances are of {} dimensions; its name says {dim}.",
+                        path.display(),
+                        truth.dim
+                    )));
+                }
+                Pair::new(truth, name)?
+            }
+            None => {
+                drawn.push(dim.to_string());
+                Pair::new(
+                    random_pair(dim, bench.seed),
+                    format!("random_pair, seed {}", bench.seed),
+                )?
+            }
+        };
+        problems.push(Box::new(pair));
+    }
+    let mut about = vec![
+        "Published: the paper's column (its Gaussian experiments). Its covariances are of the same recipe; that they are those of {d}D_Test_Distributions.npz is likely and not stated."
+            .to_string(),
+        "The truth is linear here, so the linear map, which knows that, is the best there can be from these samples.".to_string(),
+    ];
+    if !drawn.is_empty() {
+        about.push(format!(
+            "Covariances drawn by the paper's recipe with this seed, for want of {{d}}D_Test_Distributions.npz: d = {}.",
+            drawn.join(", ")
+        ));
+    }
+    let n = bench.samples.unwrap_or(SAMPLES);
+    known::run(bench, "gaussians", about, &problems, n, &|d| {
+        super::w2::entries(bench, n, d)
+    })
+}

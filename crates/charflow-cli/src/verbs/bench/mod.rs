@@ -1,0 +1,260 @@
+//! `charflow bench`: the published benchmarks, from the data to a table.
+//!
+//! | file | what |
+//! |---|---|
+//! | `w2`, `gaussians`, `study` | which problems, which settings, which published numbers |
+//! | `known` | fits problems with a known answer, judges them, writes table and figure |
+//! | `cite` | cells of a left-out day |
+//! | `record` | `record.json`, and what it says of the machine |
+
+mod cite;
+mod gaussians;
+mod known;
+mod record;
+mod study;
+mod w2;
+
+use super::fit::with_set;
+use crate::failure::{Failure, Result};
+use crate::terminal::parse_duration;
+use charflow::solver::Config;
+use std::path::PathBuf;
+
+/// Fit a published benchmark, and judge the maps against its truth.
+///
+/// w2: mixture to map, the continuous Wasserstein-2 benchmark, from its files in --data (or in the folder that CHARFLOW_DATA names, or w2bench in it). gaussians: random
+/// Gaussian pairs; with --data those of {d}D_Test_Distributions.npz. study: what each part of the method is worth, on one problem of w2 (on a random one of its
+/// form if there are no files), the same time for each. cite: single cells, a left-out day predicted from the days around it; --data holds
+/// cite_pca100_day2.npy and so on.
+///
+/// Writes record.json (settings, scores, curves, the machine), table.md and, where there are curves, error.png and error.svg. The truth is recorded as a fit goes on and
+/// never used to choose a model. Ctrl-C ends a bench with what is done.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example (every line runs as printed):
+  charflow bench gaussians --dims 2 --samples 2000 --steps 300 -o bench-quick
+  charflow bench study --dims 2 --samples 2000 --time-limit 2s -o bench-study")]
+pub struct Bench {
+    /// The benchmark
+    #[arg(value_name = "NAME", value_enum)]
+    name: Name,
+    /// Dimensions, with commas [default: all there are; study: 8]
+    #[arg(long, value_name = "D", value_delimiter = ',')]
+    dims: Vec<usize>,
+    /// cite: principal components, with commas [default: 50,100]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    components: Vec<usize>,
+    /// How much work a fit is given
+    #[arg(long, value_enum, default_value_t = Effort::Normal)]
+    effort: Effort,
+    /// The folder of the benchmark's data
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The folder to write to; made if it is not there, files of an earlier bench replaced [default: bench-NAME]
+    #[arg(short = 'o', long = "out", value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What to fit, with commas; the linear map is always there
+    #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',', default_values_t = [Method::NcfDual])]
+    method: Vec<Method>,
+    /// Training points of each side [default: 262144 for w2 and study, 100000 for gaussians]
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
+    /// Seed of samples and fits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Optimisation steps of each fit
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    time_limit: Option<f64>,
+    /// Threads; 0 for all cores. Results do not depend on it
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// One setting of all fits, such as optimiser.rate=1e-3; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print record.json instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Name {
+    W2,
+    Gaussians,
+    Study,
+    Cite,
+}
+
+/// How much work a fit is given.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Effort {
+    /// Narrow networks, few steps
+    Quick,
+    /// What `fit` does unless asked for something else
+    Normal,
+    /// Wide networks, many steps
+    Best,
+}
+
+impl Effort {
+    fn name(self) -> &'static str {
+        match self {
+            Effort::Quick => "quick",
+            Effort::Normal => "normal",
+            Effort::Best => "best",
+        }
+    }
+}
+
+/// What is fitted.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Method {
+    /// The losses of the paper alone, from random weights
+    Ncf,
+    /// The preset auto: from the best linear map, with the dual stage
+    #[value(name = "ncf+dual")]
+    NcfDual,
+    /// The equation's squared residual in place of the implicit formula
+    HjPinn,
+    /// Only the closed-form map between the two means and covariances
+    Linear,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Ncf => "ncf",
+            Method::NcfDual => "ncf+dual",
+            Method::HjPinn => "hj-pinn",
+            Method::Linear => "linear",
+        }
+    }
+}
+
+/// The settings of a method at an effort, for `n` source and `m` target points in `d` dimensions. The one place where they are decided.
+fn settings(method: Method, effort: Effort, n: usize, m: usize, d: usize) -> Result<Config> {
+    let mut config = Config::preset_with_effort("auto", effort.name(), n, m, d)?;
+    match method {
+        Method::NcfDual | Method::Linear => {}
+        Method::Ncf | Method::HjPinn => {
+            config = config.losses_alone(n, m, d);
+        }
+    }
+    if method == Method::HjPinn {
+        config.loss.hj = 0.0;
+        config.loss.hj_terminal = 0.0;
+        config.loss.pde = 1.0;
+    }
+    Ok(config)
+}
+
+impl Bench {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn run(self) -> Result<()> {
+        self.check()?;
+        super::set_threads(self.threads.unwrap_or(0))?;
+        match self.name {
+            Name::W2 => w2::run(&self),
+            Name::Gaussians => gaussians::run(&self),
+            Name::Study => study::run(&self),
+            Name::Cite => cite::run(&self),
+        }
+    }
+
+    /// What is wrong with the command line is told before data are read or drawn.
+    fn check(&self) -> Result<()> {
+        let cite = self.name == Name::Cite;
+        if cite && (!self.dims.is_empty() || self.samples.is_some()) {
+            return Err(Failure::input(
+                "cite has no --dims and no --samples: its dimensions are --components, and all cells are taken.",
+            ));
+        }
+        if !cite && !self.components.is_empty() {
+            return Err(Failure::input(
+                "--components goes with cite; here it is --dims.",
+            ));
+        }
+        if self
+            .dims
+            .iter()
+            .chain(&self.components)
+            .any(|d| *d == 0 || *d > 1024)
+        {
+            return Err(Failure::input("dimensions go from 1 to 1024."));
+        }
+        if self.samples.is_some_and(|n| n < 10) {
+            return Err(Failure::input(
+                "--samples: expected at least 10 points of each side.",
+            ));
+        }
+        self.overlaid(settings(Method::NcfDual, self.effort, 100, 100, 2)?)?;
+        Ok(())
+    }
+
+    /// The folder for the results, made if need be.
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("bench-{name}")));
+        let filled = out.is_dir()
+            && std::fs::read_dir(&out).is_ok_and(|mut entries| entries.next().is_some());
+        if filled && !out.join("record.json").is_file() {
+            return Err(Failure::input(format!(
+                "{} holds other files and no earlier bench. Choose another folder with -o.",
+                out.display()
+            )));
+        }
+        std::fs::create_dir_all(&out).map_err(|e| {
+            Failure::system(
+                &out,
+                "the folder cannot be made; choose another one with -o",
+                &e,
+            )
+        })?;
+        Ok(out)
+    }
+
+    /// The folder of data asked for, else that of the environment.
+    fn data_folder(&self) -> Option<PathBuf> {
+        let environment = || std::env::var_os("CHARFLOW_DATA").map(PathBuf::from);
+        self.data.clone().or_else(environment)
+    }
+
+    /// The settings of a method with those of the command line over them.
+    fn config(&self, method: Method, n: usize, m: usize, d: usize) -> Result<Config> {
+        self.overlaid(settings(method, self.effort, n, m, d)?)
+    }
+
+    fn overlaid(&self, config: Config) -> Result<Config> {
+        let mut config = with_set(config, &self.set)?;
+        config.seed = self.seed;
+        if let Some(steps) = self.steps {
+            config.steps = steps;
+        }
+        if let Some(seconds) = self.time_limit {
+            config.time_limit = seconds;
+        }
+        if let Some(threads) = self.threads {
+            config.threads = threads;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The methods that are fitted: all but the linear map, which always has its row.
+    fn methods(&self) -> Vec<Method> {
+        let mut methods: Vec<Method> = Vec::new();
+        for &m in &self.method {
+            if m != Method::Linear && !methods.contains(&m) {
+                methods.push(m);
+            }
+        }
+        methods
+    }
+}
