@@ -53,6 +53,42 @@ fn classes_are_judged_one_by_one() {
 }
 
 #[test]
+fn a_map_has_a_certificate() {
+    let place = Place::with_run();
+    let ended = place.run("evaluate run a.csv b.csv").well();
+    // The files are those of the fit, and the sentence comes first.
+    let first = ended.out.lines().next().unwrap();
+    assert!(
+        first.starts_with("On 300 + 300 points the map was fitted to") && first.ends_with('.'),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.contains("\nslack "), "{}", ended.out);
+    let ended = place.run("evaluate run a.csv b.csv --json").well();
+    let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let certificate = &report["evaluation"]["certificate"];
+    assert_eq!(
+        format!("{}.", certificate["sentence"].as_str().unwrap()),
+        first
+    );
+    assert_eq!(certificate["origin"], "fitted");
+    assert_ne!(certificate["verdict"], "good");
+    assert!(certificate["optimality"]["slack_upper"].as_f64().is_some());
+    assert!(certificate["value"]["dual"].as_f64().is_some());
+    assert!(certificate["bracket"]["lower"].as_f64().is_some());
+    // Fits say the same of points they held out, or say that they held none out.
+    let report = std::fs::read_to_string(place.path("run/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let sentence = &report["evaluation"]["certificate"]["sentence"];
+    assert!(
+        sentence
+            .as_str()
+            .unwrap()
+            .contains(report["evaluated_on"].as_str().unwrap())
+    );
+}
+
+#[test]
 fn pairs_are_judged() {
     let place = Place::with_run();
     let ended = place.run("evaluate run a.csv b.csv").well();

@@ -92,16 +92,17 @@ fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &
         |squares: [f64; BLOCK]| squares.map(|s| if s > 0.0 { 1.0 / s.sqrt() } else { 0.0 });
     let norm = inverse(dots(&q, &q));
     scale(&norm, &mut q);
-    // A third of the digits for the step: the error of a central difference is its square against rounding over it.
+    let mut memory = potential.block();
+    let (mut plus, mut minus) = (vec![0.0; n + BLOCK], vec![0.0; n + BLOCK]);
+    potential.gradient(&mut memory, &x, &mut plus);
+    // A third of the digits for the step: the error of a central difference is its square against rounding over it, and what rounds is the gradient.
     let mut step = [0.0; BLOCK];
     for s in 0..BLOCK {
-        let size = (0..d).map(|k| x[k * BLOCK + s].abs()).fold(1.0, f64::max);
-        step[s] = 6e-6 * size;
+        let most = |of: &[f64]| (0..d).map(|k| of[k * BLOCK + s].abs()).fold(1.0, f64::max);
+        step[s] = (6e-6 * most(&x)).max((f64::EPSILON * most(&plus)).cbrt());
     }
-    let mut memory = potential.block();
     let mut basis: Vec<Vec<f64>> = Vec::new();
     let (mut alphas, mut betas) = (Vec::new(), Vec::new());
-    let (mut plus, mut minus) = (vec![0.0; n + BLOCK], vec![0.0; n + BLOCK]);
     let steps = d.min(STEPS);
     for number in 0..steps {
         let mut at = x.clone();

@@ -139,7 +139,12 @@ impl Cloud {
                         .sum::<f64>()
             })
             .sum();
-        sum
+        // Points that are all the same leave the rounding of their mean.
+        if sum > 1e-28 * mean.iter().map(|m| m * m).sum::<f64>() {
+            sum
+        } else {
+            0.0
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The certificate in words: one sentence to quote, one word to test, and the figures in a few lines.
 
 use super::{Certificate, FEW, Mismatch, Optimality, Origin, Verdict};
+use crate::evaluate::short;
 use std::fmt;
 
 /// An avoidable share of the cost up to this is near optimal.
@@ -75,8 +76,15 @@ pub(super) fn conclude(c: &mut Certificate, effective: [f64; 2], by_class: bool)
     } else {
         format!("{place}, {}", cost.words)
     };
-    let both_bad = cost.verdict == Verdict::Bad && arrival.verdict == Verdict::Bad;
-    words.push_str(if both_bad { "; and " } else { ", and " });
+    let joint = match (
+        cost.verdict == Verdict::Bad,
+        arrival.verdict == Verdict::Bad,
+    ) {
+        (false, true) | (true, false) => ", but ",
+        (true, true) => "; and ",
+        (false, false) => ", and ",
+    };
+    words.push_str(joint);
     words.push_str(&arrival.words);
     if let Some(back) = back.filter(|b| !b.words.is_empty()) {
         words.push_str("; ");
@@ -179,15 +187,23 @@ fn seen(m: &Mismatch) -> Option<(f64, f64, bool, bool)> {
 }
 
 fn arrival(m: &Mismatch) -> Part {
+    if m.spread == Some(0.0) {
+        return Part {
+            words: "whether it reaches the target cannot be said, whose points are all the same"
+                .into(),
+            verdict: Verdict::CannotSay,
+        };
+    }
     let Some((e, floor, there, large)) = seen(m) else {
         return Part {
             words: "whether it reaches the target cannot be said".into(),
             verdict: Verdict::CannotSay,
         };
     };
+    // The unbiased estimate may be below zero, the distance is not.
     let figures = format!(
         "energy distance {}; chance alone shows up to {}",
-        short(e),
+        short(e.max(0.0)),
         short(floor)
     );
     match (there, large) {
@@ -290,7 +306,7 @@ fn notes(c: &mut Certificate, effective: [f64; 2], by_class: bool) {
     c.notes.extend(notes);
 }
 
-/// A share in percent, two digits.
+/// A share in percent, two digits; what is less than a hundredth of a percent is said to be that much, as in "at most".
 fn percent(share: f64) -> String {
     let p = 100.0 * share;
     if !p.is_finite() {
@@ -305,8 +321,6 @@ fn percent(share: f64) -> String {
         format!("{p:.0} %")
     }
 }
-
-use crate::evaluate::short;
 
 impl Certificate {
     /// One plain sentence to quote.
@@ -325,7 +339,11 @@ impl Certificate {
             number(o.slack),
             number(o.slack_upper),
             number(o.slack_quantile_95),
-            o.share.map_or("-".into(), percent),
+            o.share.map_or("-".into(), |s| if s < 1e-4 {
+                "below 0.01 %".into()
+            } else {
+                percent(s)
+            }),
             number(o.cost)
         )?;
         write!(

@@ -49,7 +49,7 @@ pub(crate) struct Transform {
     /// The least value found, `[m]`.
     pub value: Vec<f64>,
     /// `g^d`, `[m]`.
-    #[cfg_attr(not(test), allow(dead_code))]
+    #[cfg(test)]
     pub discrete: Vec<f64>,
     /// Whether the search ran away from the cloud.
     pub runaway: Vec<bool>,
@@ -406,6 +406,7 @@ fn search_all(source: &Source<'_>, mut tasks: Tasks, discrete: Vec<f64>) -> Tran
     }
     let mut transform = Transform {
         value: discrete.clone(),
+        #[cfg(test)]
         discrete,
         runaway: vec![false; m],
         converged: vec![true; m],
@@ -421,4 +422,158 @@ fn search_all(source: &Source<'_>, mut tasks: Tasks, discrete: Vec<f64>) -> Tran
         }
     }
     transform
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Cost;
+    use crate::exact::GaussianMap;
+    use crate::potential::{Family, Shape, WarmPotential};
+    use crate::samples::Scaling;
+    use charflow_kernels::activation::Activation;
+
+    /// The quadratic cost under another name: takes the way of all costs.
+    #[derive(Debug)]
+    struct Plain;
+
+    impl Cost for Plain {
+        fn name(&self) -> String {
+            "plain".into()
+        }
+        fn l(&self, v: &[f64]) -> f64 {
+            0.5 * v.iter().map(|v| v * v).sum::<f64>()
+        }
+        fn hamiltonian(&self, q: &[f64]) -> f64 {
+            self.l(q)
+        }
+        fn velocity(&self, q: &[f64], out: &mut [f64]) {
+            out.copy_from_slice(q);
+        }
+        fn hessian_vec(&self, _: &[f64], w: &[f64], out: &mut [f64]) {
+            out.copy_from_slice(w);
+        }
+        fn rescaled(&self, _: f64) -> Box<dyn Cost> {
+            Box::new(Plain)
+        }
+        fn cost_factor(&self, scale: f64) -> f64 {
+            scale * scale
+        }
+    }
+
+    fn network(d: usize, cost: &dyn Cost) -> SourcePotential {
+        let layers = Family::Mlp
+            .layers(&[9, 7], Activation::Softplus { beta: 2.0 })
+            .unwrap();
+        let mut potential =
+            WarmPotential::<f64>::new(Isa::current(), Shape { dim: d, layers }, None);
+        let theta: Vec<f64> = (0..crate::potential::Potential::parameters(&potential))
+            .map(|i| (0.9 * i as f64).sin())
+            .collect();
+        crate::potential::Potential::set_parameters(&mut potential, &theta);
+        SourcePotential::new(potential, Scaling::identity(d), cost).unwrap()
+    }
+
+    fn points(n: usize, d: usize, shift: f64, seed: u64) -> Vec<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        (0..n * d)
+            .map(|_| shift + rng.random_range(-2.0..2.0))
+            .collect()
+    }
+
+    #[test]
+    fn the_best_sample_points_are_those_of_the_definition() {
+        for (n, m, d, shift) in [(1, 5, 1, 0.0), (130, 49, 3, 1e6), (300, 100, 20, -4.0)] {
+            for cost in [&crate::cost::Quadratic as &dyn Cost, &Plain] {
+                let potential = network(d, cost);
+                let (x, y) = (points(n, d, 0.5, 1), points(m, d, shift, 2));
+                let g = potential.inner_values(&x);
+                let source = Source {
+                    potential: &potential,
+                    points: &x,
+                    g: &g,
+                };
+                let found = source.best_samples(&y, 3);
+                let discrete = source.discrete(&y);
+                for (j, y) in y.chunks_exact(d).enumerate() {
+                    let mut all: Vec<(f64, u32)> = (0..n)
+                        .map(|i| {
+                            let v: Vec<f64> =
+                                y.iter().zip(&x[i * d..]).map(|(y, x)| y - x).collect();
+                            (g[i] + cost.l(&v), i as u32)
+                        })
+                        .collect();
+                    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+                    let rounding = 1e-13 * (1.0 + all[0].0.abs());
+                    assert!((discrete[j] - all[0].0).abs() <= 100.0 * rounding);
+                    for (k, &i) in found[j * 3..(j + 1) * 3].iter().enumerate() {
+                        match all.get(k) {
+                            None => assert_eq!(i, NONE),
+                            Some(&(h, expected)) => {
+                                let its = all.iter().find(|a| a.1 == i).unwrap().0;
+                                assert!(i == expected || (its - h).abs() < 100.0 * rounding);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A wavy potential in one dimension has many local minima; a fine grid knows the least.
+    #[test]
+    fn the_least_of_many_minima_is_found() {
+        let layers = Family::Mlp.layers(&[40, 40], Activation::Tanh).unwrap();
+        let mut potential =
+            WarmPotential::<f64>::new(Isa::current(), Shape { dim: 1, layers }, None);
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let theta: Vec<f64> = (0..crate::potential::Potential::parameters(&potential))
+            .map(|_| rng.random_range(-2.0..2.0))
+            .collect();
+        crate::potential::Potential::set_parameters(&mut potential, &theta);
+        let potential =
+            SourcePotential::new(potential, Scaling::identity(1), &crate::cost::Quadratic).unwrap();
+        let (x, y) = (points(400, 1, 0.0, 1), points(100, 1, 0.0, 2));
+        let g = potential.inner_values(&x);
+        let source = Source {
+            potential: &potential,
+            points: &x,
+            g: &g,
+        };
+        let transform = Transform::of(&source, &y, Guesses::default(), 1);
+        let grid: Vec<f64> = (0..60_000).map(|i| -30.0 + 0.001 * f64::from(i)).collect();
+        let values = potential.inner_values(&grid);
+        let mut missed = 0;
+        for (j, y) in y.iter().enumerate() {
+            let least = grid
+                .iter()
+                .zip(&values)
+                .map(|(x, g)| g + 0.5 * (y - x).powi(2))
+                .fold(f64::INFINITY, f64::min);
+            // Never below the infimum (the grid is that much above it), never above the discrete transform.
+            assert!(transform.value[j] > least - 0.02);
+            assert!(transform.value[j] <= transform.discrete[j]);
+            missed += usize::from(transform.value[j] > least + 1e-6);
+        }
+        assert!(missed < 10, "{missed}");
+    }
+
+    #[test]
+    fn curvature_is_that_of_the_closed_form() {
+        let map = GaussianMap::from_parts(
+            vec![0.0; 3],
+            vec![1.0, -2.0, 3e5],
+            &[2.0, 0.3, 0.0, 0.3, 0.7, 0.1, 0.0, 0.1, 1.5],
+        )
+        .unwrap();
+        let potential = SourcePotential::of_gaussian(&map);
+        let exact = nalgebra::DMatrix::from_row_slice(3, 3, &map.matrix())
+            .symmetric_eigenvalues()
+            .min();
+        for least in
+            super::super::curvature::least_eigenvalues(&potential, &points(50, 3, 0.0, 3), 1)
+        {
+            assert!((least - exact).abs() < 1e-6, "{least} {exact}");
+        }
+    }
 }
