@@ -556,12 +556,14 @@ fn draw(runs: &[Run], out: &Path) -> Result<bool> {
                     .iter()
                     .map(|p| (p.seconds, p.uvp_percent[k]))
                     .collect();
-                series.push(Series::new(
-                    name,
-                    points,
-                    Style::Line,
-                    if several { d } else { m },
-                ));
+                // There are six colours: dots tell what would be the seventh line, or another method in the colour of its dimension.
+                let (color, style) = match (several, m) {
+                    (true, 0) => (d, Style::Line),
+                    (true, _) => (d, Style::Points),
+                    (false, 0..6) => (m, Style::Line),
+                    (false, _) => (m, Style::Points),
+                };
+                series.push(Series::new(name, points, style, color));
             }
         }
         LossPanel {
