@@ -18,7 +18,11 @@ use std::path::{Path, PathBuf};
 
 /// Say how good a fitted map is on two files of points.
 ///
-/// Energy distances of the pushed and pulled points beside what noise alone would give, transport cost, cycle errors, and the same for
+/// First the certificate in a sentence: within what share of the cheapest cost the map is, at what mismatch, at what confidence. Its figures are the slack (what the map costs
+/// above the cheapest way to the points it reaches, at most), the dual value (a lower bound on the optimal cost, up to sampling), a bracket of the optimal cost
+/// between the two samples, and where the potential is not convex.
+///
+/// Then energy distances of the pushed and pulled points beside what noise alone would give, transport cost, cycle errors, and the same for
 /// the identity, the constant map and the linear one. For a model fitted with labels also the mismatch of each class. For the quadratic cost
 /// the share of pairs of points that are moved against each other, of which an optimal map has none; in the plane the share of pairs of
 /// lines that cross, which an optimal map may have. With --truth also the distance to the true map.

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// Fit a map between two files of points.
 ///
 /// Writes a run directory: config.toml (every setting), data.toml, model.safetensors, history.csv, report.json, figures, and a checkpoint
-/// from which --resume goes on. Formats: .npy, .npz, .csv, .tsv, .parquet, by the file's name.
+/// from which --resume goes on. Says first, in a sentence, how near the map is to the cheapest one, on points held out of the fit. Formats: .npy, .npz, .csv, .tsv, .parquet, by the file's name.
 #[derive(clap::Args, Default)]
 #[command(after_help = "\
 Settings come from the preset, then --config, then --set, then the options named after them.

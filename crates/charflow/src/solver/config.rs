@@ -684,8 +684,12 @@ impl Config {
         ));
         list.push(if self.dual.begin < 1.0 {
             format!(
-                "dual stage from {:.0} % of the steps on: it is what makes the map cheapest, where matching the clouds alone would stop at any map",
-                100.0 * self.dual.begin
+                "dual stage{}: it is what makes the map the cheapest, where matching the clouds alone ends far from it",
+                if self.dual.begin > 0.0 {
+                    format!(" from {:.0} % of the steps on", 100.0 * self.dual.begin)
+                } else {
+                    String::new()
+                }
             )
         } else {
             "no dual stage: classes go to their own".into()
