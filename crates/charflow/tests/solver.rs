@@ -118,7 +118,7 @@ fn the_same_model_on_any_number_of_threads_and_after_a_stop() {
     for kind in ["adam", "soap"] {
         same_model(kind, &[]);
     }
-    // With a start in closed form, a dual stage that begins half way, and a rate that falls early.
+    // With a start in closed form, a dual stage that begins on the way, and a rate that falls late.
     same_model(
         "soap",
         &[
@@ -606,5 +606,62 @@ fn a_solve_whose_score_stopped_improving_ends() {
             .notes
             .iter()
             .any(|n| n.contains("no dual stage"))
+    );
+}
+
+#[test]
+fn the_last_model_is_kept_where_that_is_asked_for_and_patience_still_counts_by_the_score() {
+    let (x, y) = parted(1500);
+    let mut config = full(60);
+    config.set("held_out.choose", "last").unwrap();
+    config.set("held_out.patience", "0.6").unwrap();
+    let solution = solve(&config, &x, &y, 2);
+    // The score improves all along: nothing is given up, and the last step is what is kept.
+    assert_eq!(solution.outcome, Outcome::StepLimit);
+    assert_eq!(solution.report.chosen_step, 60);
+    assert!(parted_uvp(&solution.map)[0] < 8.0);
+}
+
+#[test]
+fn a_stage_that_begins_late_is_waited_for() {
+    let (x, y) = parted(1500);
+    let mut config = full(120);
+    config.set("dual.begin", "0.5").unwrap();
+    let solution = solve(&config, &x, &y, 2);
+    let dual = |row: &&charflow::solver::HistoryRow| row.dual != 0.0;
+    assert!(
+        solution.history.iter().any(|row| dual(&row)),
+        "the stage never began"
+    );
+    assert!(solution.history.iter().find(dual).unwrap().step > 60);
+}
+
+#[test]
+fn small_classes_with_weights_are_held_out_of_nothing() {
+    // One class can spare points, the other cannot.
+    let (x, y) = gaussians(60, 1.0, 0.0);
+    let side = |v: &[f64]| {
+        let labels = (0..60)
+            .map(|i| if i < 5 { "few" } else { "many" }.to_string())
+            .collect();
+        let weights = (0..60).map(|i| 1.0 + f64::from(i % 3)).collect();
+        Samples::from_f64(v, 2)
+            .unwrap()
+            .with_labels(labels)
+            .unwrap()
+            .with_weights(weights)
+            .unwrap()
+    };
+    let problem = Problem::new(side(&x), side(&y), Box::new(Quadratic)).unwrap();
+    let solution = NcfSolver::new(small(5))
+        .solve(problem, &mut Silent)
+        .unwrap();
+    assert!(
+        solution
+            .map
+            .forward(&x)
+            .unwrap()
+            .iter()
+            .all(|v| v.is_finite())
     );
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Say how good a fitted map is on two files of points.
 ///
 /// First the certificate in a sentence: within what share of the cheapest cost the map is, at what mismatch, at what confidence. Its figures are the slack (what the map costs
-/// above the cheapest way to the points it reaches, at most), the dual value (a lower bound on the optimal cost, up to sampling), a bracket of the optimal cost
+/// above the cheapest way to the points it reaches, at most), the dual value (a lower bound on the optimal cost, up to sampling and the search), a bracket of the optimal cost
 /// between the two samples, and where the potential is not convex.
 ///
 /// Then energy distances of the pushed and pulled points beside what noise alone would give, transport cost, cycle errors, and the same for

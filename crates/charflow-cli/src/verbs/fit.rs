@@ -52,7 +52,7 @@ pub struct Fit {
     /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// How much work the preset auto does: quick, normal or best [default: normal]
+    /// How much work the preset auto does: quick, normal or best; without effect with --labels or a --config [default: normal]
     #[arg(long, value_name = "EFFORT")]
     pub effort: Option<String>,
     /// Settings from a file, such as the config.toml of another run

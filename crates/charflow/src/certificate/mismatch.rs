@@ -81,9 +81,10 @@ impl Cloud {
 
     /// The points of the given places, their weights scaled to sum to one, without classes.
     pub fn part(&self, places: &[usize], d: usize) -> Self {
-        let weights = self.weights.as_ref().map(|w| {
+        let weights = self.weights.as_ref().and_then(|w| {
             let sum: f64 = places.iter().map(|&i| w[i]).sum();
-            places.iter().map(|&i| w[i] / sum).collect()
+            // Nothing but points of weight zero: there is no law to keep.
+            (sum > 0.0).then(|| places.iter().map(|&i| w[i] / sum).collect())
         });
         Cloud {
             points: rows_of(&self.points, places, d),

@@ -15,7 +15,7 @@
 //! | [`Optimality`] | `E s` with its 95 % upper confidence bound, and as a share of the cost | `interval` |
 //! | [`Convexity`] | for the quadratic cost, where `g + |x|^2 / 2` is not convex | `curvature` |
 //! | [`Mismatch`] | `ED(T#mu, nu)` and `ED(S#nu, mu)`, noise floor, p-value | `mismatch` |
-//! | [`Value`] | `D = E_nu[ g^c ] - E_mu[ g ]`, a lower bound on the cost up to sampling, beside `E l(T(x) - x)` | |
+//! | [`Value`] | `D = E_nu[ g^c ] - E_mu[ g ]`, a lower bound on the cost up to sampling and to what the search for `g^c` missed, beside `E l(T(x) - x)` | |
 //! | [`Bracket`] | two bounds of the optimal cost between the two samples themselves | `bracket` |
 //!
 //! **The search.** `g^c` is an infimum over all of `R^d`. A search that misses the least minimum overstates `g^c` and understates the slack, so each point is searched

@@ -62,7 +62,10 @@ pub(super) fn conclude(c: &mut Certificate, effective: [f64; 2], by_class: bool)
     } else {
         verdicts.push(cost.verdict);
     }
-    if c.origin == Origin::Fitted || c.optimality.search_missed > MISSED {
+    if c.origin == Origin::Fitted
+        || c.optimality.search_missed > MISSED
+        || c.optimality.not_converged > MISSED
+    {
         verdicts.push(Verdict::Limited);
     }
     c.verdict = [Verdict::Bad, Verdict::CannotSay, Verdict::Limited]
@@ -272,7 +275,7 @@ fn notes(c: &mut Certificate, effective: [f64; 2], by_class: bool) {
     }
     if o.not_converged > o.unbounded + 1e-3 {
         notes.push(format!(
-            "certificate: {} of the searches did not meet their tolerance; each is a bound all the same",
+            "certificate: {} of the searches did not meet their tolerance; the slack may be too small there",
             percent(o.not_converged)
         ));
     }

@@ -138,7 +138,14 @@ impl Source<'_> {
         let mut v = vec![0.0; d];
         y.chunks_exact(d)
             .zip(best.chunks_exact(k))
-            .map(|(y, best)| self.at_sample(best[0], y, &mut v))
+            .map(|(y, best)| {
+                if best[0] == NONE {
+                    // No sample point has a finite value.
+                    f64::INFINITY
+                } else {
+                    self.at_sample(best[0], y, &mut v)
+                }
+            })
             .collect()
     }
 }

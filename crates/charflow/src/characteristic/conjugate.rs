@@ -16,7 +16,7 @@
 //! `R` vanishes exactly where `h` is stationary, for every cost, also where `l` has kinks: `V` is monotone, so with `q = grad u(z, t)` and
 //! `w = grad l(s (given - z))`, `grad h . R = (q - w).(V(q) - V(w)) >= 0`, and `-R` is a direction of descent. For the quadratic cost `R = grad h`. The search is
 //! L-BFGS on `R` (Nocedal 1980; Liu and Nocedal 1989), 48 points at a time with the points as lanes, each lane with its own step length: a trial is taken if `h` does not grow,
-//! else the lane's step is cut. So a lane's `h` never grows, and the point returned is its best.
+//! else the lane's step is cut. So a lane's `h` never grows by more than its rounding, and the point returned is its best up to that.
 //!
 //! The start is the map's own guess: `S(y) = y - V(grad u(y, 1))` and `T(x) = x + V(grad u(x, 0))`, which become exact as the fit settles.
 

@@ -7,7 +7,8 @@
 //! D_t = E_nu[ f(y) ] - E_mu[ f_c(x) ]        f_c(x) = max_y f(y) - l(y - x),  attained at y*(x)        from the target's end
 //! ```
 //!
-//! Either is at most the optimal cost, whatever `u` is, and equal to it at the solution: weak and strong duality. So it is ascended; nothing is played against
+//! Either is at most the optimal cost, whatever `u` is, and equal to it at the solution: weak and strong duality. (With searches that are cut short, up to what they missed; the certificate
+//! searches on.) So it is ascended; nothing is played against
 //! anything, since the inner searches are carried out. By the envelope theorem the points found are held fixed, and the gradient in the parameters is that of
 //!
 //! ```text

@@ -454,7 +454,14 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                     sum += moved.weight.iter().map(|w| w.f64()).sum::<f64>();
                 }
             }
-            if sum > 0.0 && (sum - 1.0).abs() > 1e-6 {
+            if sum == 0.0 && self.weights.dual.of_side(side) != 0.0 {
+                // Every search ran away: what is left of the dual value would only push the potential up or down.
+                for shard in &mut self.shards {
+                    for moved in &mut shard.moved {
+                        moved.weight.fill(T::ZERO);
+                    }
+                }
+            } else if sum > 0.0 && (sum - 1.0).abs() > 1e-6 {
                 let factor = T::of(1.0 / sum);
                 for shard in &mut self.shards {
                     for moved in shard.moved.iter_mut().filter(|m| m.side == side) {

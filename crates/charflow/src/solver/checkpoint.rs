@@ -70,8 +70,11 @@ struct Head {
     step: u64,
     good_step: u64,
     best_step: u64,
+    #[serde(default)]
     improved_step: u64,
+    #[serde(default)]
     plateau: Option<(u64, u64)>,
+    #[serde(default)]
     drops: u32,
     divergences: u32,
 }

@@ -106,7 +106,7 @@ pub struct DualConfig {
     pub residual: f64,
     /// Evaluations of the potential a search may take.
     pub evaluations: usize,
-    /// A search ends where `|x + V(grad u) - y|` is below this share of the displacement's size.
+    /// A search ends where `|x + V(grad u) - y|` is below this share of `sqrt(|y - x|^2 + d)`, in solver units.
     pub tolerance: f64,
 }
 
@@ -157,10 +157,12 @@ pub struct HeldOutConfig {
     pub most: usize,
     /// Evaluations over the whole solve.
     pub evaluations: u64,
-    /// When so large a share of the steps has brought no better score, the rate falls at once, from the state of the best score on, and then the solve ends: it has
-    /// converged, or would only learn the points by heart. 0 to go through all steps in any case.
+    /// When so large a share of the steps has brought no better score, the solve goes back to the state of the best one, with the rate times `guard.shrink`. After two times
+    /// (one, if nothing was better than the start) the rate falls to its end from there, and the solve ends: it has converged, or would only learn the points by heart. 0 to go
+    /// through all steps in any case.
     pub patience: f64,
-    /// `best`: keep the model with the least held-out objective (the latest among equals within noise); `last`: keep the last.
+    /// `best`: keep the model with the least held-out score (the latest among equals within noise), and the linear map of a warm start unless that is better by two standard
+    /// errors; `last`: keep the last.
     pub choose: String,
 }
 
@@ -307,6 +309,9 @@ pub const PRESETS: &[(&str, &str)] = &[
         "the paper's Gaussian experiments: dense network, energy distance and Hamilton-Jacobi loss, no help from the closed form",
     ),
 ];
+
+/// The largest dimension in which the closed form of the linear map is computed and stored: it costs `O(d^3)` time and `8 d^2` bytes.
+pub const LARGEST_LINEAR: usize = 512;
 
 /// What the preset `auto` can be asked to do.
 pub const EFFORTS: [&str; 3] = ["quick", "normal", "best"];
@@ -665,7 +670,9 @@ impl Config {
             "network {} {:?}: {}",
             network.kind,
             network.hidden,
-            if network.kind == "dense" {
+            if network.kind == "dense" && self.dual.begin >= 1.0 {
+                format!("{d} dimensions; squares of linear forms suit a potential")
+            } else if network.kind == "dense" {
                 format!(
                     "{d} dimensions; squares of linear forms suit a potential, widths grow with the dimension and the effort ({})",
                     self.effort
@@ -692,15 +699,20 @@ impl Config {
                 }
             )
         } else {
-            "no dual stage: classes go to their own".into()
+            "no dual stage: the losses of the paper alone".into()
         });
         list.push(format!(
-            "at most {} steps of {} + {} points ({} and {} given), fewer if the held-out score stops improving",
+            "at most {} steps of {} + {} points ({} and {} given){}",
             self.steps,
             self.batch.source.min(n),
             self.batch.target.min(m),
             n,
-            m
+            m,
+            if self.held_out.patience > 0.0 {
+                ", fewer if the held-out score stops improving"
+            } else {
+                ""
+            }
         ));
         list
     }
@@ -790,7 +802,7 @@ fn losses_alone(config: &mut Config, n: usize, m: usize, d: usize) {
     config.optimiser.kind = "soap".into();
     config.optimiser.rate = if high { 3e-3 } else { 5e-3 };
     config.optimiser.stable = 0.0;
-    config.held_out.patience = 0.0;
+    config.held_out = HeldOutConfig::default();
     config.collocation.characteristics = if high { 1.0 } else { 0.5 };
     let batch = n.min(m).clamp(64, if high { 1500 } else { 1000 });
     config.batch = BatchConfig {
@@ -811,6 +823,10 @@ fn losses_alone(config: &mut Config, n: usize, m: usize, d: usize) {
 /// values: 24, 8.5. The dual value from the target's end as well, at the same steps: 4.1, 1.2 against 4.6, 1.5 on the narrow network, for 1.6 times the work.
 fn auto(config: &mut Config, effort: &str, n: usize, m: usize, d: usize) {
     losses_alone(config, n, m, d);
+    if d > LARGEST_LINEAR {
+        // Without a closed form to begin at.
+        return;
+    }
     let points = n.min(m);
     let high = d > 4;
     if high {

@@ -1,7 +1,7 @@
 //! The loop: draw, evaluate, step; look at the held-out points now and then; keep the best.
 
 use super::checkpoint::{Checkpoint, Weights};
-use super::config::Config;
+use super::config::{Config, LARGEST_LINEAR};
 use super::observer::{Observer, Progress};
 use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
@@ -25,9 +25,6 @@ use std::time::Instant;
 /// Rows written to the history over a solve, at least.
 const HISTORY_ROWS: u64 = 200;
 
-/// The largest dimension in which the linear baseline is computed and stored: it costs `O(d^3)` time and `8 d^2` bytes.
-const LARGEST_LINEAR: usize = 512;
-
 /// Searches on the held-out points go further than those of a step: they judge.
 const JUDGE_EVALUATIONS: usize = 40;
 const JUDGE_TOLERANCE: f64 = 1e-4;
@@ -37,6 +34,11 @@ const JUDGED_AT_MOST: usize = 10_000;
 
 /// Smaller rates that are tried where the held-out score stops improving, before the solve is brought to its end; one, if nothing was ever better than the start.
 const DROPS: u32 = 2;
+
+/// Shares of the held-out searches that run away, or meet a direction in which the potential is not c-concave, beyond which the dual stage went wrong. A map that tears
+/// its cloud apart has some of the latter.
+const RAN_AWAY: f64 = 0.05;
+const BENT: f64 = 0.6;
 
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
 const CHOOSING: usize = 4000;
@@ -232,6 +234,10 @@ impl Drawer {
         let mut at = 0;
         for (k, rows) in self.classes.iter().enumerate() {
             let n = self.counts[k];
+            if rows.is_empty() {
+                ranges.push(at..at);
+                continue;
+            }
             let mut put = |i: u32, w: f64| {
                 let i = i as usize * d;
                 points.extend_from_slice(&samples.values()[i..i + d]);
@@ -547,7 +553,7 @@ impl<'a> Training<'a> {
         ];
         let (box_low, box_high) = bounding_box(problem);
         let judge = Judge::new(config, problem, &splits, &network);
-        let weights = stage_weights(config, config.dual.begin <= 0.0);
+        let weights = stage_weights(config, false);
         Ok(Training {
             objective: Objective::new(&network, weights),
             in_dual: weights.dual.is_on(),
@@ -579,6 +585,12 @@ impl<'a> Training<'a> {
         let mut saved = Instant::now();
         self.network.set_parameters(&self.state.now.theta);
         self.look_first();
+        // Of a resumed solve: whether its last step was of the stage already.
+        if begun > 0 && self.config.dual.begin < 1.0 && self.done(begun) >= self.config.dual.begin {
+            self.in_dual = true;
+            self.objective
+                .set_weights(&self.network, stage_weights(self.config, true));
+        }
         let mut outcome = Outcome::StepLimit;
         while self.state.now.step < self.last_step() {
             let step = self.state.now.step + 1;
@@ -620,7 +632,7 @@ impl<'a> Training<'a> {
                 if broken.is_none() && judged.as_ref().is_some_and(|l| self.fell_back(l)) {
                     self.drop_back(
                         step,
-                        "what was gained on the held-out points was lost",
+                        "the searches ran away, or what was gained on the held-out points was lost",
                         observer,
                     );
                     continue;
@@ -658,13 +670,13 @@ impl<'a> Training<'a> {
             }
             if self.config.time_limit > 0.0
                 && self.state.seconds >= self.config.time_limit
-                && step < self.last_step()
+                && self.state.now.step < self.last_step()
             {
                 outcome = Outcome::TimeLimit;
                 break;
             }
             if observer.should_stop() {
-                if step < self.last_step() {
+                if self.state.now.step < self.last_step() {
                     outcome = Outcome::Interrupted;
                 }
                 break;
@@ -688,15 +700,20 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Begins the dual stage when its time has come.
+    /// Begins the dual stage when its time has come, and leaves it where the solve went back to before that.
     fn enter_stage(&mut self, step: u64) {
-        if !self.in_dual
-            && self.config.dual.begin < 1.0
-            && self.done(step) >= self.config.dual.begin
-        {
-            self.in_dual = true;
-            self.objective
-                .set_weights(&self.network, stage_weights(self.config, true));
+        let begin = self.config.dual.begin;
+        let due = begin < 1.0 && self.done(step) >= begin;
+        if due == self.in_dual {
+            return;
+        }
+        self.in_dual = due;
+        self.objective
+            .set_weights(&self.network, stage_weights(self.config, due));
+        if due && self.config.held_out.patience > 0.0 {
+            // What came before is no measure of the stage's patience, and nothing to go back to.
+            self.state.improved_step = self.state.improved_step.max(step - 1);
+            self.state.good = self.state.now.clone();
         }
     }
 
@@ -724,6 +741,16 @@ impl<'a> Training<'a> {
         if !judge.dual || !self.in_dual || self.state.plateau.is_some() {
             return false;
         }
+        // A falling rate is smaller at every step; the drops are for before.
+        if self.done(self.state.now.step + 1) >= self.config.optimiser.stable
+            && self.state.drops >= DROPS
+        {
+            return false;
+        }
+        let dual = &look.values.dual;
+        if dual.runaway > RAN_AWAY || dual.bends_down > BENT {
+            return true;
+        }
         let score = &look.score;
         let gained = (self.state.first_score - least.value).max(0.0);
         let lost = score.value - least.value;
@@ -745,12 +772,22 @@ impl<'a> Training<'a> {
         if patience == 0.0 || self.judge.is_none() || self.state.plateau.is_some() {
             return;
         }
+        // Before the dual stage its score says nothing of what is being done.
+        if !self.in_dual && self.judge.as_ref().is_some_and(|j| j.dual) {
+            return;
+        }
         // Only while the rate is constant: a falling one is on its way to the end already.
         if self.done(step + 1) >= self.config.optimiser.stable {
             return;
         }
         let waited = step - self.state.improved_step;
-        if (waited as f64) < (patience * self.config.steps as f64).max(1.0) {
+        // What can be learned shows early; where the start was never bettered, half the wait is enough.
+        let share = if self.state.improved_step == 0 {
+            0.5 * patience
+        } else {
+            patience
+        };
+        if (waited as f64) < (share * self.config.steps as f64).max(1.0) {
             return;
         }
         let good = self.state.good.step;
@@ -764,9 +801,15 @@ impl<'a> Training<'a> {
         self.state.now = self.state.good.clone();
         self.network.set_parameters(&self.state.now.theta);
         self.state.history.retain(|row| row.step <= good);
+        if self.state.best_step > good {
+            // Of a way that is given up.
+            self.state.best.clone_from(&self.state.least);
+            self.state.best_step = self.state.improved_step;
+        }
         // A rate that is too high looks the same as an end: smaller ones are tried first.
         let drops = if good == 0 { 1 } else { DROPS };
-        if self.state.drops < drops {
+        let falling = self.done(step) >= self.config.optimiser.stable;
+        if self.state.drops < drops || falling {
             self.state.drops += 1;
             self.state.rate_factor *= self.config.guard.shrink;
             self.note(
@@ -979,12 +1022,12 @@ impl<'a> Training<'a> {
         if self.judge.is_none() || self.config.held_out.patience == 0.0 {
             self.state.good = self.state.now.clone();
         }
-        match judged {
-            Some(look) if self.config.held_out.choose != "last" => self.consider(look, step),
-            _ => {
-                self.state.best.clone_from(&self.state.now.ema);
-                self.state.best_step = step;
-            }
+        if let Some(look) = judged {
+            self.consider(look, step);
+        }
+        if judged.is_none() || self.config.held_out.choose == "last" {
+            self.state.best.clone_from(&self.state.now.ema);
+            self.state.best_step = step;
         }
     }
 
@@ -1002,7 +1045,7 @@ impl<'a> Training<'a> {
         let theta = start(&self.network, self.config.seed);
         let begun = judge.look(&theta, self.cost).score;
         let kept = judge.look(&self.state.best, self.cost).score;
-        if kept.value < begun.value - 2.0 * kept.noise(&begun) {
+        if !begun.value.is_finite() || kept.value < begun.value - 2.0 * kept.noise(&begun) {
             return false;
         }
         self.state.best = theta;
@@ -1057,16 +1100,13 @@ impl<'a> Training<'a> {
                 .judge
                 .as_mut()
                 .map(|judge| judge.look(&self.state.now.ema, self.cost));
-            match judged {
-                Some(look) if self.config.held_out.choose != "last" => {
-                    if look.score.value.is_finite() {
-                        self.consider(&look, step);
-                    }
-                }
-                _ => {
-                    self.state.best.clone_from(&self.state.now.ema);
-                    self.state.best_step = step;
-                }
+            let last = judged.is_none() || self.config.held_out.choose == "last";
+            if let Some(look) = judged.filter(|l| l.score.value.is_finite()) {
+                self.consider(&look, step);
+            }
+            if last {
+                self.state.best.clone_from(&self.state.now.ema);
+                self.state.best_step = step;
             }
         }
         let linear_kept = self.prefer_the_start();

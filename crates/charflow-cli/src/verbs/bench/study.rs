@@ -21,7 +21,6 @@ const VARIANTS: &[(&str, &[&str])] = &[
             "loss.hj=0",
             "loss.hj_terminal=0",
             "warm_start=none",
-            "dual.begin=1",
             "optimiser.ema=0",
         ],
     ),
@@ -29,9 +28,7 @@ const VARIANTS: &[(&str, &[&str])] = &[
         "+ HJ (box collocation)",
         &[
             "collocation.characteristics=0",
-            "batch.collocation=1000",
             "warm_start=none",
-            "dual.begin=1",
             "optimiser.ema=0",
         ],
     ),
@@ -39,20 +36,13 @@ const VARIANTS: &[(&str, &[&str])] = &[
         "+ characteristic collocation",
         &[
             "collocation.characteristics=1",
-            "batch.collocation=1000",
             "warm_start=none",
-            "dual.begin=1",
             "optimiser.ema=0",
         ],
     ),
     (
         "+ warm start",
-        &[
-            "collocation.characteristics=1",
-            "batch.collocation=1000",
-            "dual.begin=1",
-            "optimiser.ema=0",
-        ],
+        &["collocation.characteristics=1", "optimiser.ema=0"],
     ),
     ("+ dual stage", &["optimiser.ema=0"]),
     ("+ averaged weights (EMA)", &[]),
@@ -61,6 +51,9 @@ const VARIANTS: &[(&str, &[&str])] = &[
         &["optimiser.kind=adam", "optimiser.rate=2e-3"],
     ),
 ];
+
+/// The first row with a dual stage.
+const DUAL_FROM: usize = 4;
 
 /// Runs the study.
 ///
@@ -93,21 +86,22 @@ pub fn run(bench: &Bench) -> Result<()> {
         }
         None => Vec::new(),
     };
-    let of_the_benchmark = !found.is_empty();
+    let of_the_benchmark = found.first().is_some_and(w2::of_the_benchmark);
+    let drawn = found.is_empty();
     let problem = match found.into_iter().next() {
         Some(problem) => problem,
         None => MixtureToMap::random(dim, bench.seed)?,
     };
     let seconds = bench.time_limit.unwrap_or(SECONDS);
     let mut about = vec![format!(
-        "Each variant has the parts of those above it and one more, and the same time{}; the last one has another optimiser.",
+        "Each variant has the parts of those above it and one more, and the same time{}; the last one has another optimiser. The variants without a dual stage have the rate and the batches that `auto` gives to the losses alone.",
         if seconds > 0.0 {
             format!(" ({seconds} s)")
         } else {
             String::new()
         }
     )];
-    if !of_the_benchmark {
+    if drawn {
         about.push(format!(
             "There were no files of the benchmark: this is a random problem of its form, seed {}.",
             bench.seed
@@ -121,12 +115,20 @@ pub fn run(bench: &Bench) -> Result<()> {
     known::run(bench, "study", about, &problems, n, &|d| {
         VARIANTS
             .iter()
-            .map(|(name, set)| {
+            .enumerate()
+            .map(|(row, (name, set))| {
                 let set: Vec<String> = set.iter().map(|s| (*s).to_string()).collect();
-                let mut config = with_set(
-                    super::settings(Method::NcfDual, bench.effort, n, n, d)?,
-                    &set,
-                )?;
+                let auto = super::settings(Method::NcfDual, bench.effort, n, n, d)?;
+                let mut config = auto.clone();
+                if row < DUAL_FROM {
+                    config = config.losses_alone(n, n, d);
+                    config.network = auto.network;
+                    config.warm_start = auto.warm_start;
+                    config.held_out = auto.held_out;
+                }
+                config = with_set(config, &set)?;
+                // All have the same time, and none ends before it.
+                config.held_out.patience = 0.0;
                 config.time_limit = seconds;
                 Ok(Entry {
                     name: (*name).into(),
