@@ -844,7 +844,7 @@ fn auto(config: &mut Config, effort: &str, n: usize, m: usize, d: usize) {
     config.optimiser.rate = if high { 1e-2 } else { 5e-3 };
     config.optimiser.stable = 0.6;
     config.held_out.patience = 0.15;
-    config.held_out.most = 10_000;
+    config.held_out.most = 6_000;
     // Below some fifty points of a side a certificate says nothing.
     config.held_out.fraction = (150.0 / points.max(1) as f64).clamp(0.1, 0.25);
     let batch = points.clamp(64, 750);

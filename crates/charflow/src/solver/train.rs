@@ -41,7 +41,7 @@ const RAN_AWAY: f64 = 0.05;
 const BENT: f64 = 0.6;
 
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
-const CHOOSING: usize = 4000;
+const CHOOSING: usize = 3000;
 
 /// Held-out points beyond those that are enough to judge by.
 const FRESH: usize = 2000;
