@@ -35,6 +35,9 @@ const JUDGED_AT_MOST: usize = 10_000;
 /// Smaller rates that are tried where the held-out score stops improving, before the solve is brought to its end; one, if nothing was ever better than the start.
 const DROPS: u32 = 2;
 
+/// Steps without a better score that are waited for at least.
+const SHORTEST_WAIT: f64 = 100.0;
+
 /// Shares of the held-out searches that run away, or meet a direction in which the potential is not c-concave, beyond which the dual stage went wrong. A map that tears
 /// its cloud apart has some of the latter.
 const RAN_AWAY: f64 = 0.05;
@@ -787,7 +790,7 @@ impl<'a> Training<'a> {
         } else {
             patience
         };
-        if (waited as f64) < (share * self.config.steps as f64).max(1.0) {
+        if (waited as f64) < (share * self.config.steps as f64).max(SHORTEST_WAIT) {
             return;
         }
         let good = self.state.good.step;
