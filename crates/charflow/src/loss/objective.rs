@@ -211,6 +211,11 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
         }
     }
 
+    /// How many evaluations a dual search may take from here on.
+    pub fn set_evaluations(&mut self, evaluations: usize) {
+        self.weights.dual.search.evaluations = evaluations;
+    }
+
     /// The factors.
     #[must_use]
     pub fn weights(&self) -> &LossWeights {

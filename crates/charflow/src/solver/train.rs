@@ -601,6 +601,13 @@ impl<'a> Training<'a> {
             let look = step.is_multiple_of(look_every) || step == self.last_step();
             let row = look || step.is_multiple_of(row_every) || step == 1;
             self.draw(step);
+            if self.in_dual {
+                let dual = &self.config.dual;
+                let more = dual.evaluations_end.max(dual.evaluations) - dual.evaluations;
+                let evaluations =
+                    dual.evaluations + (self.fallen(step) * more as f64).round() as usize;
+                self.objective.set_evaluations(evaluations);
+            }
             let values = self.objective.evaluate(
                 &self.network,
                 self.cost,
@@ -800,6 +807,11 @@ impl<'a> Training<'a> {
 
     /// Back to the state of the best score with a smaller rate, or, if that was done often enough, with a rate that falls to the end.
     fn drop_back(&mut self, step: u64, why: &str, observer: &mut dyn Observer) {
+        // What is within noise of the best is not worth going back for, unless it is the start that was never bettered.
+        if self.state.best_step == step && self.state.good.step > 0 {
+            self.state.good = self.state.now.clone();
+            self.state.improved_step = step;
+        }
         let good = self.state.good.step;
         self.state.now = self.state.good.clone();
         self.network.set_parameters(&self.state.now.theta);
@@ -817,7 +829,7 @@ impl<'a> Training<'a> {
             self.state.rate_factor *= self.config.guard.shrink;
             self.note(
                 format!(
-                    "{why} (step {step}): back to step {good}, the rate times {:.3}",
+                    "{why} (step {step}): on from step {good}, the rate times {:.3}",
                     self.state.rate_factor
                 ),
                 observer,
@@ -830,9 +842,20 @@ impl<'a> Training<'a> {
         let length = (length as u64).clamp(1, self.config.steps);
         self.state.plateau = Some((good, length));
         self.note(
-            format!("{why} (step {step}): back to step {good}, and down with the rate over {length} steps"),
+            format!("{why} (step {step}): on from step {good}, and down with the rate over {length} steps"),
             observer,
         );
+    }
+
+    /// How far the rate's fall has come before `step`: 0 in the constant part, 1 at the end.
+    fn fallen(&self, step: u64) -> f64 {
+        let stable = self.config.optimiser.stable;
+        match self.state.plateau {
+            Some((begun, length)) => {
+                ((step - 1).saturating_sub(begun) as f64 / length.max(1) as f64).min(1.0)
+            }
+            None => ((self.done(step) - stable) / (1.0 - stable)).clamp(0.0, 1.0),
+        }
     }
 
     /// The learning rate: a linear warm-up, a constant part, then half a cosine. Under a time limit the schedule follows whichever is further along, steps or time.
@@ -845,11 +868,7 @@ impl<'a> Training<'a> {
         } else {
             1.0
         };
-        let fallen = match self.state.plateau {
-            Some((begun, length)) => (step - 1 - begun) as f64 / length.max(1) as f64,
-            None => ((done - o.stable) / (1.0 - o.stable)).max(0.0),
-        };
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fallen.min(1.0)).cos());
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * self.fallen(step)).cos());
         o.rate * self.state.rate_factor * warm * (o.final_rate + (1.0 - o.final_rate) * cosine)
     }
 
