@@ -612,13 +612,13 @@ fn a_solve_whose_score_stopped_improving_ends() {
 #[test]
 fn the_last_model_is_kept_where_that_is_asked_for_and_patience_still_counts_by_the_score() {
     let (x, y) = parted(1500);
-    let mut config = full(60);
+    let mut config = full(200);
     config.set("held_out.choose", "last").unwrap();
     config.set("held_out.patience", "0.6").unwrap();
     let solution = solve(&config, &x, &y, 2);
     // The score improves all along: nothing is given up, and the last step is what is kept.
     assert_eq!(solution.outcome, Outcome::StepLimit);
-    assert_eq!(solution.report.chosen_step, 60);
+    assert_eq!(solution.report.chosen_step, 200);
     let mut start = full(1);
     start.set("optimiser.rate", "1e-30").unwrap();
     let begun = parted_uvp(&solve(&start, &x, &y, 2).map);
