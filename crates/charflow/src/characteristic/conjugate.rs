@@ -231,11 +231,17 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
             let along = dots(d, &self.steps[slot], &self.changes[slot]);
             let size = dots(d, &self.steps[slot], &self.steps[slot]);
             let bend = dots(d, &self.changes[slot], &self.changes[slot]);
+            let after = dots(d, &self.r_trial, &self.r_trial);
             let mut taken = [false; BLOCK];
             for s in 0..BLOCK {
-                taken[s] = h_trial[s] <= h[s] + noise[s] && h_trial[s].is_finite();
+                // Where `h` is flat to its rounding, `R` still tells.
+                let flat = h_trial[s] <= h[s] + T::of(8.0) * noise[s] && after[s] < squares[s];
+                taken[s] = (h_trial[s] <= h[s] + noise[s] || flat) && h_trial[s].is_finite();
                 let tiny = 1e-3 * (size[s].f64() * bend[s].f64()).sqrt();
-                found[s].bends_down |= along[s].f64() < -tiny;
+                // A change of `R` that may be rounding says nothing of the bend. (`distances` holds four times the square of the scale.)
+                let rounding = 1e3 * T::EPSILON.f64();
+                let told = bend[s].f64() > rounding * rounding * distances[s].f64();
+                found[s].bends_down |= told && along[s].f64() < -tiny;
                 // A correction is true of the function whether or not the step was taken.
                 let usable = tiny > 0.0 && tiny.is_finite() && along[s].f64() > tiny;
                 if usable {
