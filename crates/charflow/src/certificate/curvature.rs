@@ -9,6 +9,7 @@
 //! least eigenvalue, so what is found to be negative is (to the differences' error, about 1e-9). No unit matters: `g''` has none.
 
 use super::potential::SourcePotential;
+use crate::characteristic::conjugate::dots;
 use crate::potential::BLOCK;
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::SeedableRng;
@@ -48,16 +49,6 @@ pub(crate) fn least_eigenvalues(potential: &SourcePotential, z: &[f64], seed: u6
     out
 }
 
-fn dots(a: &[f64], b: &[f64]) -> [f64; BLOCK] {
-    let mut out = [0.0; BLOCK];
-    for (a, b) in a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK)) {
-        for s in 0..BLOCK {
-            out[s] += a[s] * b[s];
-        }
-    }
-    out
-}
-
 fn add(factor: &[f64; BLOCK], a: &[f64], to: &mut [f64]) {
     for (a, to) in a.chunks_exact(BLOCK).zip(to.chunks_exact_mut(BLOCK)) {
         for s in 0..BLOCK {
@@ -90,7 +81,7 @@ fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &
     let mut q: Vec<f64> = (0..n).map(|_| StandardNormal.sample(&mut rng)).collect();
     let inverse =
         |squares: [f64; BLOCK]| squares.map(|s| if s > 0.0 { 1.0 / s.sqrt() } else { 0.0 });
-    let norm = inverse(dots(&q, &q));
+    let norm = inverse(dots(d, &q, &q));
     scale(&norm, &mut q);
     let mut memory = potential.block();
     let (mut plus, mut minus) = (vec![0.0; n + BLOCK], vec![0.0; n + BLOCK]);
@@ -118,17 +109,17 @@ fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &
                 row[s] += (plus[i + s] - minus[i + s]) / (2.0 * step[s]);
             }
         }
-        let alpha = dots(&w, &q);
+        let alpha = dots(d, &w, &q);
         alphas.push(alpha);
         basis.push(q);
         // Twice is enough (Kahan, Parlett).
         for _ in 0..2 {
             for b in &basis {
-                let along = dots(&w, b).map(|a| -a);
+                let along = dots(d, &w, b).map(|a| -a);
                 add(&along, b, &mut w);
             }
         }
-        let squares = dots(&w, &w);
+        let squares = dots(d, &w, &w);
         let mut beta = squares.map(f64::sqrt);
         if number + 1 < steps {
             // An invariant subspace: the lane is done, and goes on with zeros.

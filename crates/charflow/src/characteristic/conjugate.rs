@@ -344,7 +344,7 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
 }
 
 /// `sum_k a[k, s] b[k, s]` for each lane.
-fn dots<T: Scalar>(d: usize, a: &[T], b: &[T]) -> [T; BLOCK] {
+pub(crate) fn dots<T: Scalar>(d: usize, a: &[T], b: &[T]) -> [T; BLOCK] {
     let mut out = [T::ZERO; BLOCK];
     for (a, b) in a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK)).take(d) {
         for s in 0..BLOCK {

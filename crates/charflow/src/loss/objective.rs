@@ -382,6 +382,15 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
         let d = potential.dim();
         let dual = self.weights.dual;
         let hold = self.hold;
+        // Held points are evaluated where they are.
+        let limits = if hold {
+            Search {
+                evaluations: 1,
+                tolerance: 0.0,
+            }
+        } else {
+            dual.search
+        };
         self.shards
             .par_iter_mut()
             .with_max_len(1)
@@ -408,36 +417,24 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                     if dual.of_side(moved.side) == 0.0 {
                         continue;
                     }
-                    if hold {
-                        let at = search.search(
-                            potential,
-                            velocity,
-                            end,
-                            &moved.x,
-                            &mut moved.found_at,
-                            moved.count,
-                            Search {
-                                evaluations: 1,
-                                tolerance: 0.0,
-                            },
-                            &mut shard.work,
-                        );
-                        moved.value = at.map(|found| found.value);
-                    } else {
+                    if !hold {
                         for i in 0..d * BLOCK {
                             moved.found_at[i] = moved.x[i] + moved.shift[i];
                         }
-                        moved.found = search.search(
-                            potential,
-                            velocity,
-                            end,
-                            &moved.x,
-                            &mut moved.found_at,
-                            moved.count,
-                            dual.search,
-                            &mut shard.work,
-                        );
-                        moved.value = moved.found.map(|found| found.value);
+                    }
+                    let found = search.search(
+                        potential,
+                        velocity,
+                        end,
+                        &moved.x,
+                        &mut moved.found_at,
+                        moved.count,
+                        limits,
+                        &mut shard.work,
+                    );
+                    moved.value = found.map(|found| found.value);
+                    if !hold {
+                        moved.found = found;
                     }
                     let far = RUNAWAY * RUNAWAY * d as f64;
                     for s in 0..moved.count {

@@ -132,12 +132,6 @@ impl<T: Scalar> WarmPotential<T> {
         }
     }
 
-    /// The network.
-    #[must_use]
-    pub fn network(&self) -> &Network<T> {
-        &self.network
-    }
-
     /// The Gaussian part.
     #[must_use]
     pub fn gaussian(&self) -> Option<&GaussianPotential> {

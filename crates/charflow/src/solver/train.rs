@@ -93,12 +93,11 @@ impl NcfSolver {
     ) -> Result<Solution> {
         self.config.check()?;
         // The problem's cost is what is solved for; the settings carry its name.
-        let config = Config {
+        let mut config = Config {
             cost: problem.cost().name(),
             ..self.config.clone()
         };
-        let quadratic = problem.cost().name() == "quadratic";
-        let mut config = config;
+        let quadratic = config.cost == "quadratic";
         let mut refused = Vec::new();
         if config.warm_start == "gaussian" && (!quadratic || problem.dim() > LARGEST_LINEAR) {
             config.warm_start = "none".into();
@@ -403,22 +402,8 @@ fn start(potential: &WarmPotential<f32>, seed: u64) -> Vec<f32> {
 fn stage_weights(config: &Config, dual: bool) -> LossWeights {
     let loss = &config.loss;
     let d = &config.dual;
-    let plain = LossWeights {
-        hj: loss.hj,
-        hj_terminal: loss.hj_terminal,
-        pde: loss.pde,
-        energy: loss.energy,
-        dual: DualWeights::OFF,
-    };
-    if !dual {
-        return plain;
-    }
-    LossWeights {
-        hj: d.residual * loss.hj,
-        hj_terminal: d.residual * loss.hj_terminal,
-        pde: d.residual * loss.pde,
-        energy: d.energy * loss.energy,
-        dual: DualWeights {
+    let (residual, energy, dual) = if dual {
+        let weights = DualWeights {
             source: d.source,
             target: d.target,
             tie: d.tie,
@@ -427,7 +412,17 @@ fn stage_weights(config: &Config, dual: bool) -> LossWeights {
                 evaluations: d.evaluations,
                 tolerance: d.tolerance,
             },
-        },
+        };
+        (d.residual, d.energy, weights)
+    } else {
+        (1.0, 1.0, DualWeights::OFF)
+    };
+    LossWeights {
+        hj: residual * loss.hj,
+        hj_terminal: residual * loss.hj_terminal,
+        pde: residual * loss.pde,
+        energy: energy * loss.energy,
+        dual,
     }
 }
 
@@ -556,10 +551,9 @@ impl<'a> Training<'a> {
         ];
         let (box_low, box_high) = bounding_box(problem);
         let judge = Judge::new(config, problem, &splits, &network);
-        let weights = stage_weights(config, false);
         Ok(Training {
-            objective: Objective::new(&network, weights),
-            in_dual: weights.dual.is_on(),
+            objective: Objective::new(&network, stage_weights(config, false)),
+            in_dual: false,
             reference: None,
             optimiser,
             gradient: vec![0.0; network.parameters()],
@@ -776,7 +770,7 @@ impl<'a> Training<'a> {
             .map_or(steps, |(begun, length)| (begun + length).min(steps))
     }
 
-    /// If the score has not improved for long enough: back to the state of the best score, and down with the rate.
+    /// If the score has not improved for long enough: on from the best state with a smaller rate, in the end with one that falls ([`Training::drop_back`]).
     fn rest(&mut self, step: u64, observer: &mut dyn Observer) {
         let patience = self.config.held_out.patience;
         if patience == 0.0 || self.judge.is_none() || self.state.plateau.is_some() {
@@ -805,7 +799,7 @@ impl<'a> Training<'a> {
         self.drop_back(step, &why, observer);
     }
 
-    /// Back to the state of the best score with a smaller rate, or, if that was done often enough, with a rate that falls to the end.
+    /// On from the best state, which is this one if it is within noise of the best, with a smaller rate, or, if that was done often enough, with a rate that falls to the end.
     fn drop_back(&mut self, step: u64, why: &str, observer: &mut dyn Observer) {
         // What is within noise of the best is not worth going back for, unless it is the start that was never bettered.
         if self.state.best_step == step && self.state.good.step > 0 {

@@ -8,8 +8,7 @@ use super::known::{problem_of, solve};
 use super::record::{Record, digits, markdown};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
-use crate::terminal::{duration, say, shown};
-use crate::verbs::evaluate::to_json;
+use crate::terminal::duration;
 use charflow::exact::wasserstein;
 use charflow::loss::energy_distance;
 use charflow::map::ForwardMap;
@@ -229,20 +228,8 @@ pub fn run(bench: &Bench) -> Result<()> {
         }
     }
     drop(guard);
-    if bench.json {
-        say(&to_json(&record)?)?;
-    } else {
-        let notes: String = record.about.iter().map(|a| format!("- {a}\n")).collect();
-        say(&format!("{}\n{notes}", table(&record.runs)))?;
-        say(&format!("files in {}: record.json, table.md", shown(&out)))?;
-    }
-    if record.interrupted {
-        return Err(Failure::Short(format!(
-            "interrupted. What was done is in {}.",
-            shown(&out)
-        )));
-    }
-    Ok(())
+    let text = format!("{}\n", table(&record.runs));
+    record.conclude(bench.json, &text, "record.json, table.md", &out)
 }
 
 fn table(runs: &[Run]) -> String {

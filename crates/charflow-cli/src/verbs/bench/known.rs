@@ -4,10 +4,10 @@
 
 use super::Bench;
 use super::record::{Record, digits, forget_peak, markdown, peak_memory};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::interrupt::{self, Guard};
 use crate::progress::Watcher;
-use crate::terminal::{duration, say, shown, tell};
+use crate::terminal::{duration, tell};
 use charflow::cost::{Cost, Quadratic};
 use charflow::exact::GaussianMap;
 use charflow::loss::energy_distance;
@@ -408,25 +408,12 @@ pub fn run(
     }
     drop(guard);
     let figure = draw(&record.runs, &out)?;
-    if bench.json {
-        say(&super::super::evaluate::to_json(&record)?)?;
+    let files = if figure {
+        "record.json, table.md, error.png, error.svg"
     } else {
-        say(&table(&record.runs))?;
-        let notes: String = record.about.iter().map(|a| format!("- {a}\n")).collect();
-        say(&notes)?;
-        say(&format!(
-            "files in {}: record.json, table.md{}",
-            shown(&out),
-            if figure { ", error.png, error.svg" } else { "" }
-        ))?;
-    }
-    if record.interrupted {
-        return Err(Failure::Short(format!(
-            "interrupted. What was done is in {}.",
-            shown(&out)
-        )));
-    }
-    Ok(())
+        "record.json, table.md"
+    };
+    record.conclude(bench.json, &table(&record.runs), files, &out)
 }
 
 /// All rows, then what others have published beside ours.

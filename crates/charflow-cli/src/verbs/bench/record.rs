@@ -1,7 +1,8 @@
 //! `record.json`: what was run, on what, and what came out.
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::run::{command_line, write_file};
+use crate::terminal::{say, shown};
 use crate::verbs::evaluate::to_json;
 use serde::Serialize;
 use std::path::Path;
@@ -56,6 +57,27 @@ impl<R: Serialize> Record<R> {
             interrupted: false,
             runs: Vec::new(),
         }
+    }
+
+    /// The last words: the record as JSON or the table with the notes, the files, and whether it was interrupted.
+    ///
+    /// # Errors
+    /// [`Failure::Short`] after an interrupt, when all that was done is written.
+    pub fn conclude(&self, json: bool, table: &str, files: &str, out: &Path) -> Result<()> {
+        if json {
+            say(&to_json(self)?)?;
+        } else {
+            let notes: String = self.about.iter().map(|a| format!("- {a}\n")).collect();
+            say(&format!("{table}{notes}"))?;
+            say(&format!("files in {}: {files}", shown(out)))?;
+        }
+        if self.interrupted {
+            return Err(Failure::Short(format!(
+                "interrupted. What was done is in {}.",
+                shown(out)
+            )));
+        }
+        Ok(())
     }
 
     /// Writes `record.json` and `table.md`; called after each run, so that nothing done is lost.
