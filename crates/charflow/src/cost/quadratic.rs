@@ -43,19 +43,12 @@ impl Cost for Quadratic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cost::check_cost;
+    use crate::cost::{check_cost, momenta};
 
     #[test]
     fn identities_and_derivatives() {
-        check_cost(
-            &Quadratic,
-            &[
-                vec![0.0, 0.0, 0.0],
-                vec![1.0, -2.0, 0.5],
-                vec![1e3, 1e-3, -40.0],
-                vec![-0.7],
-                vec![2.5],
-            ],
-        );
+        check_cost(&Quadratic, &momenta(3));
+        check_cost(&Quadratic, &momenta(1));
+        check_cost(&Quadratic, &[vec![1e3, 1e-3, -40.0], vec![-0.7, 0.0, 1e-5]]);
     }
 }

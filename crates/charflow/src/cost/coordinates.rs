@@ -1,0 +1,61 @@
+//! Linear coordinates in which a cost is a plainer one: `l(v) = l'(B v)` with an invertible `B: [d, d]`.
+//!
+//! A problem whose cost names such coordinates is solved on the points `B x`; its maps go there and come back, `x -> B^-1 T'(B x)`. So what the fit looks at, its
+//! single precision, its energy distances and its searches, has the scales that the cost gives to the columns and not those of the columns' units.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+
+/// An invertible matrix `B` with its inverse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coordinates {
+    d: usize,
+    /// `B`, row-major.
+    to: Vec<f64>,
+    /// `B^-1`, row-major.
+    back: Vec<f64>,
+}
+
+impl Coordinates {
+    /// `B = A^(1/2)` from the eigenvalues and eigenvectors of a symmetric positive definite `A`.
+    pub(super) fn root(eigen: &SymmetricEigen<f64, nalgebra::Dyn>) -> Self {
+        let q = &eigen.eigenvectors;
+        let of = |f: fn(f64) -> f64| -> DMatrix<f64> {
+            let scaled = DMatrix::from_fn(q.nrows(), q.ncols(), |i, k| {
+                q[(i, k)] * f(eigen.eigenvalues[k])
+            });
+            scaled * q.transpose()
+        };
+        // Symmetric, so the order of rows and columns does not matter.
+        Coordinates {
+            d: q.nrows(),
+            to: of(f64::sqrt).as_slice().to_vec(),
+            back: of(|x| 1.0 / x.sqrt()).as_slice().to_vec(),
+        }
+    }
+
+    /// The dimension `d`.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.d
+    }
+
+    /// `B x` for each row of `x: [n, d]`, in place.
+    pub fn enter(&self, x: &mut [f64]) {
+        multiply(&self.to, self.d, x);
+    }
+
+    /// `B^-1 x` for each row of `x: [n, d]`, in place.
+    pub fn leave(&self, x: &mut [f64]) {
+        multiply(&self.back, self.d, x);
+    }
+}
+
+fn multiply(matrix: &[f64], d: usize, rows: &mut [f64]) {
+    let mut image = vec![0.0; d];
+    for row in rows.chunks_exact_mut(d) {
+        for (image, m) in image.iter_mut().zip(matrix.chunks_exact(d)) {
+            *image = m.iter().zip(&*row).map(|(m, x)| m * x).sum();
+        }
+        row.copy_from_slice(&image);
+    }
+}
