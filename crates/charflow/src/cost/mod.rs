@@ -177,7 +177,7 @@ pub(crate) fn momenta(d: usize) -> Vec<Vec<f64>> {
             .collect()
     };
     (0..30)
-        .map(|i| one([1.0, 1.0, 0.3, 2.0, 5.0][i % 5]))
+        .map(|i| one([1.0, 1.0, 0.3, 2.0, 1.5][i % 5]))
         .collect()
 }
 
