@@ -98,7 +98,11 @@ impl SourcePotential {
             layers: vec![layer],
         };
         SourcePotential {
-            potential: WarmPotential::new(Isa::current(), shape, Some(ClosedForm::Gaussian(map.potential()))),
+            potential: WarmPotential::new(
+                Isa::current(),
+                shape,
+                Some(ClosedForm::Gaussian(map.potential())),
+            ),
             scaling: Scaling::identity(d),
             inner: Box::new(Quadratic),
             factor: 1.0,

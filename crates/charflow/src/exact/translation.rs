@@ -124,6 +124,9 @@ mod tests {
         let map = Translation::between(&[0.0, 0.0], &[3.0, 4.0], slow.as_ref());
         let mut v = [0.0; 2];
         slow.velocity(map.momentum(), &mut v);
-        assert!((v[0] - 0.27).abs() < 1e-4 && (v[1] - 0.36).abs() < 1e-4, "{v:?}");
+        assert!(
+            (v[0] - 0.27).abs() < 1e-4 && (v[1] - 0.36).abs() < 1e-4,
+            "{v:?}"
+        );
     }
 }

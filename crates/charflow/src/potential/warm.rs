@@ -357,8 +357,11 @@ mod tests {
         fn check<T: Scalar>(tolerance: f64) {
             for d in [1, 3, 17] {
                 let closed = gaussian(d, 3, 2.0).potential();
-                let mut sum =
-                    WarmPotential::<T>::new(Isa::current(), shape(d), Some(ClosedForm::Gaussian(closed.clone())));
+                let mut sum = WarmPotential::<T>::new(
+                    Isa::current(),
+                    shape(d),
+                    Some(ClosedForm::Gaussian(closed.clone())),
+                );
                 let mut alone = Network::<T>::new(Isa::current(), shape(d));
                 let theta: Vec<T> = (0..alone.parameters())
                     .map(|i| T::of(0.3 * (i as f64 * 0.9).sin()))
@@ -403,8 +406,11 @@ mod tests {
             for (d, stretch) in [(1, 2.0), (2, 0.3), (5, 4.0), (12, 1.0)] {
                 let map = gaussian(d, 11, stretch);
                 let closed = map.potential();
-                let potential =
-                    WarmPotential::<T>::new(Isa::current(), shape(d), Some(ClosedForm::Gaussian(closed.clone())));
+                let potential = WarmPotential::<T>::new(
+                    Isa::current(),
+                    shape(d),
+                    Some(ClosedForm::Gaussian(closed.clone())),
+                );
                 let mut search = Conjugate::new(&potential);
                 let mut work = potential.workspace();
                 for (end, other) in [(End::Source, 1.0), (End::Target, 0.0)] {

@@ -1068,7 +1068,9 @@ impl<'a> Training<'a> {
         let Some(judge) = &mut self.judge else {
             return false;
         };
-        if !judge.dual || self.network.closed_form().is_none() || self.config.held_out.choose == "last"
+        if !judge.dual
+            || self.network.closed_form().is_none()
+            || self.config.held_out.choose == "last"
         {
             return false;
         }
@@ -1144,7 +1146,11 @@ impl<'a> Training<'a> {
         let chosen_by = if start_kept {
             format!(
                 "the {} that it began with: nothing learned was better on held-out points by more than noise",
-                if self.config.warm_start == "gaussian" { "linear map" } else { "shift" }
+                if self.config.warm_start == "gaussian" {
+                    "linear map"
+                } else {
+                    "shift"
+                }
             )
         } else if judged {
             if self.judge.as_ref().is_some_and(|j| j.dual) {
