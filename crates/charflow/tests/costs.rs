@@ -343,3 +343,20 @@ fn a_cost_for_other_points_is_refused() {
         .to_string();
     assert!(message.contains("would do"), "{message}");
 }
+
+/// The losses of the paper alone see nothing where all momenta are below gamma; a gamma that grows on the way gets them above it.
+#[test]
+fn an_elastic_map_begins_to_move_without_the_dual_stage() {
+    let x = normal(1000, 2, 1);
+    let y: Vec<f64> = normal(1000, 2, 2)
+        .chunks_exact(2)
+        .flat_map(|z| [z[0] + 3.0, z[1]])
+        .collect();
+    let mut config = small(400);
+    config.set("dual.begin", "1").unwrap();
+    config.set("warm_start", "none").unwrap();
+    let map = solve(&config, parse("elastic:3").unwrap(), &x, &y, 2).map;
+    let images = map.forward(&x).unwrap();
+    let mean = |x: &[f64]| x.iter().step_by(2).sum::<f64>() / 1000.0;
+    assert!((mean(&images) - mean(&y)).abs() < 0.3, "{}", mean(&images));
+}
