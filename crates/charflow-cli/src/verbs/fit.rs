@@ -51,12 +51,15 @@ pub struct Fit {
     /// The transport cost l(v) of moving a point by v, with its parameters in the units of the data [default: quadratic]
     ///
     ///   quadratic         |v|^2 / 2
-    ///   mahalanobis:FILE  v'Av / 2, with a row and a column of A in FILE for each column of the data; also mahalanobis:[[2,0.5],[0.5,1]]
-    ///   norm-power:1.5    |v|^a / a with a power a from 1.1 to 10
-    ///   power:3           sum_i |v_i|^a / a with a power a from 1.1 to 10
-    ///   elastic:0.5       |v|^2 / 2 + gamma sum_i |v_i| with gamma >= 0: coordinates that need not move do not
-    ///   relativistic:2.0  s^2 (1 - sqrt(1 - |v|^2 / s^2)): no point moves further than s > 0
+    ///   mahalanobis:FILE  v'Av / 2, the rows of A in FILE
+    ///   norm-power:1.5    |v|^a / a, a from 1.1 to 10
+    ///   power:3           sum_i |v_i|^a / a, a from 1.1 to 10
+    ///   elastic:0.5       |v|^2 / 2 + gamma sum_i |v_i|, gamma >= 0
+    ///   relativistic:2.0  s^2 (1 - sqrt(1 - |v|^2 / s^2)), s > 0
     ///
+    /// FILE may be in any format of points; mahalanobis:[[2,0.5],[0.5,1]] gives the matrix itself.
+    /// Under elastic, coordinates that gain little by moving do not move at all; under relativistic no point moves
+    /// further than s.
     #[arg(long, value_name = "COST", verbatim_doc_comment)]
     pub cost: Option<String>,
     /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]

@@ -4,7 +4,7 @@ use crate::place::Place;
 use charflow_io::{ReadOptions, read};
 use std::fmt::Write;
 
-/// Two clouds of 200 points, the target shifted by (1, 0.5) and stretched: far enough that costs differ, near enough for a speed limit of 3.
+/// Two clouds of 200 points, the target shifted by (1, 0) and stretched along: near enough for a speed limit of 3, and nothing has to move across.
 fn clouds() -> Place {
     let place = Place::new();
     let table = |shift: [f64; 2], stretch: f64, phase: f64| {
@@ -24,7 +24,7 @@ fn clouds() -> Place {
         text
     };
     place.write("a.csv", table([0.0, 0.0], 1.0, 0.0));
-    place.write("b.csv", table([1.0, 0.5], 1.5, 0.3));
+    place.write("b.csv", table([1.0, 0.0], 1.5, 0.3));
     place
 }
 
