@@ -479,7 +479,7 @@ fn residual(map: &CharacteristicMap, x: &Cloud, cost: f64) -> Option<f64> {
             at.extend(moved);
         }
         let mut z = vec![0.0f32; count * d];
-        map.scaling().to_solver(&at, &mut z);
+        map.to_solver(&at, &mut z);
         let mut lanes = vec![0.0f32; (d + 1) * BLOCK];
         to_lanes(&z, d, &mut lanes);
         lanes[d * BLOCK..].copy_from_slice(&times);

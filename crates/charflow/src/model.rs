@@ -10,17 +10,19 @@
 use crate::characteristic::flow::{Columns, Velocity};
 use crate::cost::{self, Cost};
 use crate::error::{Error, Result};
-use crate::exact::GaussianMap;
+use crate::exact::{GaussianMap, Translation};
 use crate::loss::objective::to_lanes;
 use crate::map::{BackwardMap, ForwardMap, check_points};
-use crate::potential::{BLOCK, Isa, Potential, Shape, WarmPotential};
+use crate::potential::{BLOCK, ClosedForm, Isa, Potential, Shape, WarmPotential};
 use crate::samples::{Samples, Scaling};
 use crate::solver::Config;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The version of the file format this crate writes.
 pub const FORMAT_VERSION: u32 = 2;
@@ -115,7 +117,7 @@ impl Bounds {
 /// Forward and backward map of one potential.
 pub struct CharacteristicMap {
     potential: WarmPotential<f32>,
-    cost: Box<dyn Cost>,
+    cost: Arc<dyn Cost>,
     inner_cost: Box<dyn Cost>,
     scaling: Scaling,
     linear: Option<GaussianMap>,
@@ -136,7 +138,8 @@ const CHUNK: usize = 32 * BLOCK;
 
 impl CharacteristicMap {
     /// A map from its parts: parameters `theta` of the network that `info.config` describes, in solver units, the cost it names, and the linear map of the
-    /// samples' moments, in the user's units: the baseline, and with `warm_start = "gaussian"` what the network is added to.
+    /// samples' moments, in the user's units and the coordinates of the cost: the baseline, and with a `warm_start` what the network is added to (`gaussian`), or the shift
+    /// between its means (`translation`).
     ///
     /// # Errors
     /// [`Error::Config`] if the settings make no network or cost, or ask for a warm start without a linear map, [`Error::Problem`] if the parameters do not
@@ -160,8 +163,9 @@ impl CharacteristicMap {
         scaling: Scaling,
         theta: &[f32],
         linear: Option<GaussianMap>,
-        cost: Box<dyn Cost>,
+        cost: impl Into<Arc<dyn Cost>>,
     ) -> Result<Self> {
+        let cost = cost.into();
         if cost.name() != info.config.cost {
             return Err(Error::config(
                 "cost",
@@ -187,9 +191,21 @@ impl CharacteristicMap {
                 info.dim
             )));
         }
+        let inner_cost = cost.rescaled(scaling.scale);
+        let linear = linear.map(|l| l.in_coordinates(cost.coordinates()));
         let warm = match (info.config.warm_start.as_str(), &linear) {
-            ("gaussian", Some(linear)) => Some(linear.in_solver_units(&scaling).potential()),
-            ("gaussian", None) => {
+            ("gaussian", Some(linear)) => Some(ClosedForm::Gaussian(
+                linear.in_solver_units(&scaling).potential(),
+            )),
+            ("translation", Some(linear)) => {
+                let linear = linear.in_solver_units(&scaling);
+                Some(ClosedForm::Translation(Translation::between(
+                    linear.source_mean(),
+                    linear.target_mean(),
+                    inner_cost.as_ref(),
+                )))
+            }
+            ("gaussian" | "translation", None) => {
                 return Err(Error::config(
                     "warm_start",
                     "the network is added to a linear map, which is missing",
@@ -201,7 +217,7 @@ impl CharacteristicMap {
         potential.set_parameters(theta);
         Ok(CharacteristicMap {
             potential,
-            inner_cost: cost.rescaled(scaling.scale),
+            inner_cost,
             cost,
             scaling,
             linear,
@@ -234,6 +250,7 @@ impl CharacteristicMap {
     pub fn out_of_reach(&self, x: &[f64]) -> Option<(usize, usize)> {
         let d = self.dim();
         let Scaling { shift, scale } = &self.scaling;
+        let x = &*self.entered(x);
         let at = x
             .chunks_exact(d)
             .flatten()
@@ -266,7 +283,7 @@ impl CharacteristicMap {
         self.cost.as_ref()
     }
 
-    /// The scaling between the user's units and the network's.
+    /// The scaling between the network's units and the user's, these in the coordinates of the cost.
     #[must_use]
     pub fn scaling(&self) -> &Scaling {
         &self.scaling
@@ -328,7 +345,15 @@ impl CharacteristicMap {
                     extra.rows[s * d + k] = extra.v[k * BLOCK + s];
                 }
             }
-            self.scaling.displace(out, &extra.rows[..n * d], factor);
+            match self.cost.coordinates() {
+                None => self.scaling.displace(out, &extra.rows[..n * d], factor),
+                Some(coordinates) => {
+                    let mut v = vec![0.0; n * d];
+                    self.scaling.displace(&mut v, &extra.rows[..n * d], factor);
+                    coordinates.leave(&mut v);
+                    out.iter_mut().zip(v).for_each(|(x, v)| *x += v);
+                }
+            }
         });
         match out.iter().position(|v| !v.is_finite()) {
             None => Ok(out),
@@ -337,6 +362,23 @@ impl CharacteristicMap {
                 at / d + 1
             ))),
         }
+    }
+
+    /// `B x`, in the coordinates of the cost.
+    fn entered<'a>(&self, x: &'a [f64]) -> Cow<'a, [f64]> {
+        match self.cost.coordinates() {
+            None => Cow::Borrowed(x),
+            Some(coordinates) => {
+                let mut x = x.to_vec();
+                coordinates.enter(&mut x);
+                Cow::Owned(x)
+            }
+        }
+    }
+
+    /// The points `x: [n, d]` in solver units, into `z: [n, d]`: in the coordinates of the cost, shifted and scaled.
+    pub fn to_solver(&self, x: &[f64], z: &mut [f32]) {
+        self.scaling.to_solver(&self.entered(x), z);
     }
 
     fn check_reach(&self, x: &[f64]) -> Result<usize> {
@@ -369,7 +411,7 @@ impl CharacteristicMap {
                 |extra, (out, x)| {
                     for (out, x) in out.chunks_mut(BLOCK * width).zip(x.chunks(BLOCK * d)) {
                         let n = x.len() / d;
-                        self.scaling.to_solver(x, &mut extra.rows[..n * d]);
+                        self.to_solver(x, &mut extra.rows[..n * d]);
                         to_lanes(&extra.rows[..n * d], d, &mut extra.x);
                         extra.x[d * BLOCK..].fill(t);
                         let Extra {

@@ -6,12 +6,15 @@
 //!
 //! With class labels the maps are conditional \[17\]: `T#mu_k = nu_k` for every class `k`; the classes of the two sides are paired by name.
 
+mod reach;
+
 use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::samples::{Moments, Samples, Scaling};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 /// Which source points may go to which target points.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,11 +46,19 @@ pub struct Split {
 pub struct Problem {
     source: Samples,
     target: Samples,
-    cost: Box<dyn Cost>,
+    cost: Arc<dyn Cost>,
     pairing: Pairing,
     moments: (Moments, Moments),
+    /// The samples as they were given and the moments of those that are solved for, if the cost has coordinates of its own.
+    outside: Option<Box<Outside>>,
     scaling: Option<Scaling>,
     notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Outside {
+    given: [Samples; 2],
+    inner_moments: (Moments, Moments),
 }
 
 /// Below this many points on a side nothing is held out: the energy distance of two or three points tells nothing.
@@ -58,7 +69,8 @@ impl Problem {
     ///
     /// # Errors
     /// [`Error::Problem`], naming the sets by [`Samples::named`]: different dimensions, the same columns in another order, fewer than two
-    /// points of positive weight on a side or in a class, labels on one side only, classes without a partner.
+    /// points of positive weight on a side or in a class, labels on one side only, classes without a partner; a cost for points of another dimension, or one that
+    /// forbids moves as long as some have to be.
     pub fn new(source: Samples, target: Samples, cost: Box<dyn Cost>) -> Result<Self> {
         check_columns(&source, &target)?;
         for side in [&source, &target] {
@@ -76,11 +88,34 @@ impl Problem {
         }
         let pairing = pair_classes(&source, &target)?;
         let moments = (source.moments(), target.moments());
-        let notes = notes(&source, &target, &moments);
+        let mut notes = notes(&source, &target, &moments);
+        if let Some(d) = cost.dim().filter(|d| *d != source.dim()) {
+            return Err(Error::problem(format!(
+                "{}: the points have {} column{}, the cost is for {d}: its matrix needs as many rows as the points have columns",
+                source.name(),
+                source.dim(),
+                if source.dim() == 1 { "" } else { "s" }
+            )));
+        }
+        notes.extend(reach::check(&source, &target, cost.as_ref())?);
+        let (source, target, outside) = match cost.coordinates() {
+            None => (source, target, None),
+            Some(coordinates) => {
+                let inside = [source.entered(coordinates)?, target.entered(coordinates)?];
+                let inner_moments = (inside[0].moments(), inside[1].moments());
+                let [s, t] = inside;
+                let outside = Outside {
+                    given: [source, target],
+                    inner_moments,
+                };
+                (s, t, Some(Box::new(outside)))
+            }
+        };
         Ok(Self {
+            outside,
             source,
             target,
-            cost,
+            cost: cost.into(),
             pairing,
             moments,
             scaling: None,
@@ -93,19 +128,32 @@ impl Problem {
         self.source.dim()
     }
 
-    /// The source samples, in solver units once [`Problem::normalise`] was called.
+    /// The source samples that are solved for: in the coordinates of the cost, in solver units once [`Problem::normalise`] was called.
     pub fn source(&self) -> &Samples {
         &self.source
     }
 
-    /// The target samples, in solver units once [`Problem::normalise`] was called.
+    /// The target samples that are solved for, likewise.
     pub fn target(&self) -> &Samples {
         &self.target
+    }
+
+    /// Source and target as they were given, whatever the coordinates of the cost.
+    pub fn given(&self) -> [&Samples; 2] {
+        match &self.outside {
+            Some(outside) => [&outside.given[0], &outside.given[1]],
+            None => [&self.source, &self.target],
+        }
     }
 
     /// The cost, in the user's units.
     pub fn cost(&self) -> &dyn Cost {
         self.cost.as_ref()
+    }
+
+    /// The same, for a map that outlives the problem.
+    pub(crate) fn shared_cost(&self) -> Arc<dyn Cost> {
+        Arc::clone(&self.cost)
     }
 
     /// Which points may go where.
@@ -129,7 +177,11 @@ impl Problem {
         if let Some(scaling) = &self.scaling {
             return scaling.clone();
         }
-        let scaling = Scaling::pooled(&self.moments.0, &self.moments.1);
+        let moments = match &self.outside {
+            Some(outside) => &outside.inner_moments,
+            None => &self.moments,
+        };
+        let scaling = Scaling::pooled(&moments.0, &moments.1);
         self.normalise_with(scaling.clone());
         scaling
     }

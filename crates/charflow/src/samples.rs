@@ -9,6 +9,7 @@
 //! [`Samples`] never copies its values: going to solver units ([`Scaling`]) happens in place, by changing `values`, `origin`
 //! and `unit` together, so that everything asked in the user's units has the same answer before and after.
 
+use crate::cost::Coordinates;
 use crate::error::{Error, Result};
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -364,6 +365,39 @@ impl Samples {
                 chosen.with_weights(rows.iter().map(|&i| weights[i as usize]).collect())
             }
             None => Ok(chosen),
+        }
+    }
+
+    /// The same samples with points `B x`: names, columns, weights and classes stay.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] if the points become too large to hold.
+    pub(crate) fn entered(&self, coordinates: &Coordinates) -> Result<Self> {
+        let mut points = self.to_f64();
+        points
+            .par_chunks_mut(self.dim * 1024)
+            .for_each(|rows| coordinates.enter(rows));
+        let inside = Self::from_f64(&points, self.dim)?;
+        Ok(Self {
+            values: inside.values,
+            origin: inside.origin,
+            unit: inside.unit,
+            ..self.without_values()
+        })
+    }
+
+    /// Everything but the points.
+    fn without_values(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            dim: self.dim,
+            values: vec![],
+            origin: vec![],
+            unit: 1.0,
+            columns: self.columns.clone(),
+            weights: self.weights.clone(),
+            class_names: self.class_names.clone(),
+            class_of: self.class_of.clone(),
         }
     }
 

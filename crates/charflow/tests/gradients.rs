@@ -5,7 +5,9 @@ use charflow::cost::{Cost, Quadratic};
 use charflow::exact::GaussianMap;
 use charflow::loss::{Batch, DualWeights, Group, LossWeights, Objective};
 use charflow::potential::network::initial_parameters;
-use charflow::potential::{BLOCK, Family, Isa, Network, Potential, Scalar, Shape, WarmPotential};
+use charflow::potential::{
+    BLOCK, ClosedForm, Family, Isa, Network, Potential, Scalar, Shape, WarmPotential,
+};
 use charflow_kernels::activation::Activation;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -385,8 +387,11 @@ fn the_dual_value_is_ascended_along_its_gradient() {
     for (source, target) in [(1.0, 0.0), (0.0, 1.0), (0.6, 0.9)] {
         let mut weights = dual(source, target, 0.0, 0.0);
         weights.dual.search.evaluations = 100;
-        let mut potential =
-            WarmPotential::new(Isa::current(), shape.clone(), Some(map.potential()));
+        let mut potential = WarmPotential::new(
+            Isa::current(),
+            shape.clone(),
+            Some(ClosedForm::Gaussian(map.potential())),
+        );
         let mut objective = Objective::new(&potential, weights);
         let mut at = |theta: &[f64], gradient: Option<&mut [f64]>| {
             potential.set_parameters(theta);
@@ -431,7 +436,11 @@ fn the_dual_value_is_ascended_along_its_gradient() {
     };
     let mut weights = dual(1.0, 1.0, 1.0, 1.0);
     weights.dual.search.evaluations = 100;
-    let potential = WarmPotential::new(Isa::current(), shape, Some(map.potential()));
+    let potential = WarmPotential::new(
+        Isa::current(),
+        shape,
+        Some(ClosedForm::Gaussian(map.potential())),
+    );
     let values =
         Objective::new(&potential, weights).evaluate(&potential, &Quadratic, &pairs, None, true);
     let cost = pairs

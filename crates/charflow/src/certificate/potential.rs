@@ -4,19 +4,19 @@
 //! g: R^d -> R,     g^c(y) = min_x g(x) + l(y - x)
 //! ```
 //!
-//! Computed in solver units `z = (x - shift) / s`, where `g = f(s) g_s` and `l(s v) = f(s) l_s(v)` (see [`Cost::rescaled`]); asked and answered in the user's.
+//! Computed in solver units `z = (x - shift) / s` (`x` in the coordinates of the cost), where `g = f(s) g_s` and `l(s v) = f(s) l_s(v)` (see [`Cost::rescaled`]); asked and answered in the user's.
 //! A network fitted in single precision is taken with its parameters as they are: what is certified is a function known to fifteen digits, whatever arithmetic the
 //! map was computed in.
 
 use crate::characteristic::conjugate::{Conjugate, End, Found, Search};
 use crate::characteristic::flow::Velocity;
-use crate::cost::{Cost, Quadratic};
+use crate::cost::{Coordinates, Cost, Quadratic};
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::objective::to_lanes;
 use crate::map::check_points;
 use crate::model::CharacteristicMap;
-use crate::potential::{BLOCK, Isa, Layer, Potential, Shape, WarmPotential};
+use crate::potential::{BLOCK, ClosedForm, Isa, Layer, Potential, Shape, WarmPotential};
 use crate::samples::Scaling;
 use charflow_kernels::activation::Activation;
 use rayon::prelude::*;
@@ -28,6 +28,7 @@ pub struct SourcePotential {
     inner: Box<dyn Cost>,
     factor: f64,
     cost: String,
+    coordinates: Option<Coordinates>,
 }
 
 impl std::fmt::Debug for SourcePotential {
@@ -59,6 +60,7 @@ impl SourcePotential {
             inner: cost.rescaled(scaling.scale),
             factor: cost.cost_factor(scaling.scale),
             cost: cost.name(),
+            coordinates: cost.coordinates().cloned(),
             scaling,
         })
     }
@@ -72,6 +74,7 @@ impl SourcePotential {
             inner: map.cost().rescaled(scaling.scale),
             factor: map.cost().cost_factor(scaling.scale),
             cost: map.cost().name(),
+            coordinates: map.cost().coordinates().cloned(),
             scaling,
         }
     }
@@ -95,11 +98,16 @@ impl SourcePotential {
             layers: vec![layer],
         };
         SourcePotential {
-            potential: WarmPotential::new(Isa::current(), shape, Some(map.potential())),
+            potential: WarmPotential::new(
+                Isa::current(),
+                shape,
+                Some(ClosedForm::Gaussian(map.potential())),
+            ),
             scaling: Scaling::identity(d),
             inner: Box::new(Quadratic),
             factor: 1.0,
             cost: Quadratic.name(),
+            coordinates: None,
         }
     }
 
@@ -132,13 +140,19 @@ impl SourcePotential {
     }
 
     pub(crate) fn is_quadratic(&self) -> bool {
-        self.cost == Quadratic.name()
+        // In its coordinates the Mahalanobis cost is one of these too.
+        self.inner.name() == Quadratic.name()
     }
 
-    /// `z = (x - shift) / s`.
+    /// `z = (x - shift) / s`, or `(B x - shift) / s` with the coordinates of the cost.
     pub(crate) fn to_solver(&self, x: &[f64]) -> Vec<f64> {
         let Scaling { shift, scale } = &self.scaling;
-        x.chunks_exact(shift.len())
+        let mut entered = x.to_vec();
+        if let Some(coordinates) = &self.coordinates {
+            coordinates.enter(&mut entered);
+        }
+        entered
+            .chunks_exact(shift.len())
             .flat_map(|x| x.iter().zip(shift).map(|(x, s)| (x - s) / scale))
             .collect()
     }

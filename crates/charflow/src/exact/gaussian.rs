@@ -25,6 +25,7 @@
 //! The mirrored map `m1 - A (x - m0)` has the same push-forward and no smooth potential: no energy distance can tell it from `T`, the
 //! Hamilton-Jacobi equation can.
 
+use crate::cost::Coordinates;
 use crate::error::{Error, Result};
 use crate::map::{BackwardMap, ForwardMap, check_points};
 use crate::samples::{Moments, Scaling};
@@ -38,6 +39,7 @@ pub struct GaussianMap {
     a: DMatrix<f64>,
     a_inverse: DMatrix<f64>,
     notes: Vec<String>,
+    coordinates: Option<Coordinates>,
 }
 
 impl GaussianMap {
@@ -157,6 +159,7 @@ impl GaussianMap {
             a,
             a_inverse,
             notes: Vec::new(),
+            coordinates: None,
         })
     }
 
@@ -196,6 +199,7 @@ impl GaussianMap {
             a: unsorted(better_triangle(&a, &s0, &s1)) * ratio,
             a_inverse: unsorted(better_triangle(&a_inverse, &s1, &s0)) / ratio,
             notes,
+            coordinates: None,
         })
     }
 
@@ -224,7 +228,16 @@ impl GaussianMap {
         &self.notes
     }
 
-    /// The same map on `z = (x - shift) / scale`: the means move, `A` stays.
+    /// The map `x -> B^-1 T(B x)`: optimal for the cost `l(v) = |B v|^2 / 2`. Means and matrix stay as they are, those of the points `B x`.
+    #[must_use]
+    pub fn in_coordinates(self, coordinates: Option<&Coordinates>) -> Self {
+        Self {
+            coordinates: coordinates.cloned(),
+            ..self
+        }
+    }
+
+    /// The same map on `z = (x - shift) / scale`, or `(B x - shift) / scale` if it has coordinates: the means move, `A` stays.
     pub fn in_solver_units(&self, scaling: &Scaling) -> Self {
         let go = |mean: &[f64]| {
             mean.iter()
@@ -235,11 +248,25 @@ impl GaussianMap {
         Self {
             m0: go(&self.m0),
             m1: go(&self.m1),
+            coordinates: None,
             ..self.clone()
         }
     }
 
-    /// The potential of the map.
+    /// Runs `map` on the points `B x`, and comes back.
+    fn inside(&self, x: &[f64], map: impl Fn(&[f64]) -> Result<Vec<f64>>) -> Result<Vec<f64>> {
+        let Some(coordinates) = &self.coordinates else {
+            return map(x);
+        };
+        check_points(x, self.m0.len())?;
+        let mut inside = x.to_vec();
+        coordinates.enter(&mut inside);
+        let mut images = map(&inside)?;
+        coordinates.leave(&mut images);
+        Ok(images)
+    }
+
+    /// The potential of the map, on the points `B x` if it has coordinates.
     pub fn potential(&self) -> GaussianPotential {
         GaussianPotential::new(self)
     }
@@ -252,7 +279,7 @@ impl ForwardMap for GaussianMap {
 
     /// `T(x) = m1 + A (x - m0)`.
     fn forward(&self, x: &[f64]) -> Result<Vec<f64>> {
-        affine(x, &self.m0, &self.a, 1.0, &self.m1)
+        self.inside(x, |x| affine(x, &self.m0, &self.a, 1.0, &self.m1))
     }
 }
 
@@ -263,7 +290,7 @@ impl BackwardMap for GaussianMap {
 
     /// `S(y) = m0 + A^-1 (y - m1)`.
     fn backward(&self, y: &[f64]) -> Result<Vec<f64>> {
-        affine(y, &self.m1, &self.a_inverse, 1.0, &self.m0)
+        self.inside(y, |y| affine(y, &self.m1, &self.a_inverse, 1.0, &self.m0))
     }
 }
 

@@ -19,12 +19,14 @@
 //! also where the maps should go, so the maps are regressed on it,
 //!
 //! ```text
-//! tie:        ( E_nu |S(y) - x*(y)|^2 + E_mu |T(x) - y*(x)|^2 ) / 2
+//! tie:        E_nu F(p(y, 1), y - x*(y)) + E_mu F(p(x, 0), y*(x) - x),        F(p, v) = H(p) + l(v) - p.v >= 0
 //! tie_value:  ( E_nu (u(y, 1) - g^c(y))^2 + E_mu (u(x, 0) - f_c(x))^2 ) / 2
 //! ```
 //!
-//! each term where its search is made. Seeds: `ubar` at the samples and at the points found, and `pbar = H''(p) (T - y*)`, `-H''(p) (S - x*)`. The regression is on
-//! the displacement `V(p)` rather than on `grad l`, which a cost with kinks does not have.
+//! each term where its search is made. `F` is Fenchel's gap, zero exactly where `V(p) = v`, convex in `p`; for the quadratic cost it is `|V(p) - v|^2 / 2`. Seeds: `ubar` at the
+//! samples and at the points found, and `pbar = V(p) - v`, that is `T - y*` and `x* - S`. There is no `H''` in it. A squared distance of the points would have one, and be
+//! blind where `H'' = 0` (the elastic cost: a momentum in the dead zone would never leave it) and wild where `H''` is infinite (powers above 2 at rest); a regression of `p`
+//! on `grad l` would need what a cost with kinks does not have. (Blondel, Martins and Niculae, "Learning with Fenchel-Young losses", 2020.)
 //!
 //! (The dual ascent on one potential goes back to Taghvaei and Jalali (2019) and Makkuva et al. (2020); that a good guess and an honest search belong together is
 //! the point of Amos, "On amortizing convex conjugates for optimal transport" (2023). Here the other end of the same potential is the guess.)
@@ -84,7 +86,9 @@ pub struct DualValues {
     pub source: f64,
     /// `D_t`.
     pub target: f64,
-    /// `E|S - x*|^2 + E|T - y*|^2`, of the searches made.
+    /// `E|S - x*|^2 + E|T - y*|^2`, of the searches made: what the tie is about, in the unit of a squared distance.
+    pub distance: f64,
+    /// `E F(p(y, 1), y - x*) + E F(p(x, 0), y* - x)`.
     pub tie: f64,
     /// `E(u(y, 1) - g^c)^2 + E(u(x, 0) - f_c)^2`.
     pub tie_value: f64,

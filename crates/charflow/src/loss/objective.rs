@@ -273,7 +273,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
         }
         if dual {
             self.transform(potential, velocity, batch);
-            total.dual = self.dual_values(potential.dim());
+            total.dual = self.dual_values(potential.dim(), velocity);
         }
         if want {
             for (side, images) in self.images.iter().enumerate() {
@@ -297,7 +297,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             + w.energy * (total.ed_forward + total.ed_backward)
             - w.dual.source * total.dual.source
             - w.dual.target * total.dual.target
-            + 0.5 * w.dual.tie * total.dual.tie
+            + w.dual.tie * total.dual.tie
             + 0.5 * w.dual.tie_value * total.dual.tie_value;
         if let Some(gradient) = gradient {
             let parts: Vec<&[T]> = self.shards.iter().map(|s| &s.into[..]).collect();
@@ -475,13 +475,23 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
     }
 
     /// The dual terms from what was found, summed in a fixed order.
-    fn dual_values(&self, d: usize) -> DualValues {
-        let dual = &self.weights.dual;
+    fn dual_values(&mut self, d: usize, velocity: Velocity<'_>) -> DualValues {
+        let dual = self.weights.dual;
         let mut values = DualValues::default();
         let (mut searches, mut points) = (0.0, 0.0);
-        for shard in &self.shards {
+        for shard in &mut self.shards {
             for moved in &shard.moved {
                 let searched = dual.of_side(moved.side) != 0.0;
+                let (mut h, mut l) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
+                if searched {
+                    // The displacement found, y* - x or y - x*.
+                    let sign = if moved.side == 1 { -T::ONE } else { T::ONE };
+                    for i in 0..d * BLOCK {
+                        shard.gradient[i] = sign * (moved.found_at[i] - moved.x[i]);
+                    }
+                    velocity.hamiltonian(&moved.gradient, &mut h, &mut shard.columns);
+                    velocity.cost(&shard.gradient, &mut l, &mut shard.columns);
+                }
                 for s in 0..moved.count {
                     let (w, u) = (moved.weight[s].f64(), moved.u[s].f64());
                     let found = &moved.found[s];
@@ -510,11 +520,14 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                         values.target += sign * moved.value[s];
                     }
                     values.tie_value += w * (u - found.value).powi(2);
+                    let mut gap = h[s].f64() + l[s].f64();
                     for k in 0..d {
                         let i = k * BLOCK + s;
                         let away = (moved.x[i] + moved.shift[i] - moved.found_at[i]).f64();
-                        values.tie += w * away * away;
+                        values.distance += w * away * away;
+                        gap -= moved.gradient[i].f64() * shard.gradient[i].f64();
                     }
+                    values.tie += w * gap;
                 }
                 searches += f64::from(u8::from(searched));
             }
@@ -732,27 +745,30 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                                 ubar[s] += T::of(dual.tie_value) * weight * off;
                             }
                         }
-                        if searched {
-                            for k in 0..d {
-                                for s in 0..BLOCK {
-                                    let i = k * BLOCK + s;
-                                    // A lane without weight may hold anything, even what is not finite.
-                                    if moved.weight[s] != T::ZERO {
-                                        let off = moved.x[i] + moved.shift[i] - moved.found_at[i];
-                                        slope[i] += T::of(dual.tie) * moved.weight[s] * off;
-                                    }
+                    }
+                    shard.seed.fill(T::ZERO);
+                    if w.energy != 0.0 {
+                        slope.iter_mut().for_each(|v| *v *= sign);
+                        velocity.hessian_vec(
+                            &moved.gradient,
+                            &slope,
+                            &mut shard.seed,
+                            &mut shard.columns,
+                        );
+                    }
+                    if dual.of_side(moved.side) != 0.0 {
+                        let tie = sign * T::of(dual.tie);
+                        for k in 0..d {
+                            for s in 0..BLOCK {
+                                let i = k * BLOCK + s;
+                                // A lane without weight may hold anything, even what is not finite.
+                                if moved.weight[s] != T::ZERO {
+                                    let off = moved.x[i] + moved.shift[i] - moved.found_at[i];
+                                    shard.seed[i] += tie * moved.weight[s] * off;
                                 }
                             }
                         }
                     }
-                    slope.iter_mut().for_each(|v| *v *= sign);
-                    shard.seed.fill(T::ZERO);
-                    velocity.hessian_vec(
-                        &moved.gradient,
-                        &slope,
-                        &mut shard.seed,
-                        &mut shard.columns,
-                    );
                     potential.accumulate(
                         &mut moved.tape,
                         &mut shard.work,

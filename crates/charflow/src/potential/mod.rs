@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use charflow_kernels::activation::{Activate, Activation};
 pub use charflow_kernels::{BLOCK, Isa};
 pub use network::{Network, Tape, Workspace};
-pub use warm::WarmPotential;
+pub use warm::{ClosedForm, WarmPotential};
 
 /// A number type the potential can be computed in: `f32` for speed, `f64` for proof.
 pub trait Scalar: Activate {}

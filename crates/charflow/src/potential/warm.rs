@@ -1,7 +1,7 @@
-//! The potential of a solve that begins at the best linear map: a Gaussian one in closed form, plus a network.
+//! The potential of a solve that begins at a map in closed form: the best linear one, or a shift, plus a network.
 //!
 //! ```text
-//! u(x, t) = u_G(x, t) + u_theta(x, t)
+//! u(x, t) = u_0(x, t) + u_theta(x, t),        u_0 = u_G  or  u_S
 //! u_G     = c' K_t c / 2 + D'(x - m0) - t |D|^2 / 2,     c = E (x - m_t),   m_t = m0 + t D,   K_t = diag( b / (1 + t b) )
 //! ```
 //!
@@ -9,13 +9,35 @@
 //! Hamilton-Jacobi equation of the quadratic cost exactly, so a network that is zero at the start gives the linear map and no residual; training learns
 //! the rest. `u_G` has no parameters: seeds go to the network alone.
 //!
+//! `u_S = p'(x - c) - t H(p)` is that of a shift (see [`crate::exact::translation`]) and does the same for every cost.
+//!
 //! `grad u_G = E'(e + K_t c)` with `e = E D`, and `du_G/dt = -|e + K_t c|^2 / 2`: two products of `[d, d]` with a block.
 
 use super::network::{Network, Tape, Workspace};
 use super::{Potential, Scalar, Shape};
-use crate::exact::GaussianPotential;
+use crate::exact::{GaussianPotential, Translation};
 use charflow_kernels::product::{Finish, Init, Packed};
 use charflow_kernels::{Aligned, BLOCK, Isa};
+
+/// A solution of the Hamilton-Jacobi equation that a network is added to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClosedForm {
+    /// The best linear map, under the quadratic cost.
+    Gaussian(GaussianPotential),
+    /// A shift, under any cost.
+    Translation(Translation),
+}
+
+impl ClosedForm {
+    /// The dimension `d`.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        match self {
+            ClosedForm::Gaussian(g) => g.dim(),
+            ClosedForm::Translation(t) => t.dim(),
+        }
+    }
+}
 
 /// The Gaussian part, packed for the kernels.
 struct Gaussian<T> {
@@ -101,40 +123,89 @@ impl<T: Scalar> Gaussian<T> {
     }
 }
 
-/// A network on top of a Gaussian potential, or a network alone.
+/// A shift, in the potential's number type.
+struct Shift<T> {
+    momentum: Vec<T>,
+    /// `-p'c`.
+    constant: T,
+    energy: T,
+}
+
+impl<T: Scalar> Shift<T> {
+    fn new(map: &Translation) -> Self {
+        let at_centre = map.momentum().iter().zip(map.centre());
+        Shift {
+            momentum: map.momentum().iter().map(|&x| T::of(x)).collect(),
+            constant: T::of(-at_centre.map(|(p, c)| p * c).sum::<f64>()),
+            energy: T::of(map.energy()),
+        }
+    }
+
+    /// Adds `u_S` to `u: [48]`.
+    fn forward(&self, x: &[T], u: &mut [T]) {
+        let t = &x[self.momentum.len() * BLOCK..];
+        for s in 0..BLOCK {
+            u[s] += self.constant - t[s] * self.energy;
+        }
+        for (&p, row) in self.momentum.iter().zip(x.chunks_exact(BLOCK)) {
+            for s in 0..BLOCK {
+                u[s] += p * row[s];
+            }
+        }
+    }
+
+    /// Adds `grad u_S` to `gradient: [d + 1, 48]`.
+    fn reverse(&self, gradient: &mut [T]) {
+        let last = -self.energy;
+        let each = self.momentum.iter().chain(std::iter::once(&last));
+        for (&p, row) in each.zip(gradient.chunks_exact_mut(BLOCK)) {
+            row.iter_mut().for_each(|g| *g += p);
+        }
+    }
+}
+
+enum Part<T> {
+    Gaussian(Gaussian<T>),
+    Shift(Shift<T>),
+}
+
+/// A network on top of a closed form, or a network alone.
 pub struct WarmPotential<T> {
     isa: Isa,
     network: Network<T>,
-    closed_form: Option<GaussianPotential>,
-    gaussian: Option<Gaussian<T>>,
+    closed_form: Option<ClosedForm>,
+    part: Option<Part<T>>,
 }
 
 /// What one block's evaluation leaves behind.
 pub struct WarmTape<T> {
     network: Tape<T>,
-    /// `e + K c`, `[d, 48]`; empty without a Gaussian part.
+    /// `e + K c`, `[d, 48]`, of a Gaussian part; else empty.
     momentum: Aligned<T>,
 }
 
 impl<T: Scalar> WarmPotential<T> {
-    /// A network of the given shape with all parameters zero, on top of the Gaussian potential if there is one.
+    /// A network of the given shape with all parameters zero, on top of the closed form if there is one.
     ///
     /// # Panics
     /// If the dimensions differ, and as [`Network::new`].
     #[must_use]
-    pub fn new(isa: Isa, shape: Shape, gaussian: Option<GaussianPotential>) -> Self {
-        assert!(gaussian.as_ref().is_none_or(|g| g.dim() == shape.dim));
+    pub fn new(isa: Isa, shape: Shape, closed_form: Option<ClosedForm>) -> Self {
+        assert!(closed_form.as_ref().is_none_or(|g| g.dim() == shape.dim));
         WarmPotential {
             isa,
             network: Network::new(isa, shape),
-            gaussian: gaussian.as_ref().map(|g| Gaussian::new(isa, g)),
-            closed_form: gaussian,
+            part: closed_form.as_ref().map(|form| match form {
+                ClosedForm::Gaussian(g) => Part::Gaussian(Gaussian::new(isa, g)),
+                ClosedForm::Translation(t) => Part::Shift(Shift::new(t)),
+            }),
+            closed_form,
         }
     }
 
-    /// The Gaussian part.
+    /// What the network is added to.
     #[must_use]
-    pub fn gaussian(&self) -> Option<&GaussianPotential> {
+    pub fn closed_form(&self) -> Option<&ClosedForm> {
         self.closed_form.as_ref()
     }
 
@@ -186,7 +257,10 @@ impl<T: Scalar> Potential<T> for WarmPotential<T> {
     }
 
     fn tape(&self) -> WarmTape<T> {
-        let rows = self.gaussian.as_ref().map_or(0, |g| g.d);
+        let rows = match &self.part {
+            Some(Part::Gaussian(g)) => g.d,
+            _ => 0,
+        };
         WarmTape {
             network: self.network.tape(),
             momentum: Aligned::zeros(rows * BLOCK),
@@ -199,15 +273,19 @@ impl<T: Scalar> Potential<T> for WarmPotential<T> {
 
     fn forward(&self, x: &[T], tape: &mut WarmTape<T>, work: &mut Workspace<T>, u: &mut [T]) {
         self.network.forward(x, &mut tape.network, work, u);
-        if let Some(gaussian) = &self.gaussian {
-            gaussian.forward(x, &mut tape.momentum, u);
+        match &self.part {
+            Some(Part::Gaussian(g)) => g.forward(x, &mut tape.momentum, u),
+            Some(Part::Shift(s)) => s.forward(x, u),
+            None => {}
         }
     }
 
     fn reverse(&self, tape: &mut WarmTape<T>, work: &mut Workspace<T>, gradient: &mut [T]) {
         self.network.reverse(&mut tape.network, work, gradient);
-        if let Some(gaussian) = &self.gaussian {
-            gaussian.reverse(&tape.momentum, gradient);
+        match &self.part {
+            Some(Part::Gaussian(g)) => g.reverse(&tape.momentum, gradient),
+            Some(Part::Shift(s)) => s.reverse(gradient),
+            None => {}
         }
     }
 
@@ -279,8 +357,11 @@ mod tests {
         fn check<T: Scalar>(tolerance: f64) {
             for d in [1, 3, 17] {
                 let closed = gaussian(d, 3, 2.0).potential();
-                let mut sum =
-                    WarmPotential::<T>::new(Isa::current(), shape(d), Some(closed.clone()));
+                let mut sum = WarmPotential::<T>::new(
+                    Isa::current(),
+                    shape(d),
+                    Some(ClosedForm::Gaussian(closed.clone())),
+                );
                 let mut alone = Network::<T>::new(Isa::current(), shape(d));
                 let theta: Vec<T> = (0..alone.parameters())
                     .map(|i| T::of(0.3 * (i as f64 * 0.9).sin()))
@@ -325,8 +406,11 @@ mod tests {
             for (d, stretch) in [(1, 2.0), (2, 0.3), (5, 4.0), (12, 1.0)] {
                 let map = gaussian(d, 11, stretch);
                 let closed = map.potential();
-                let potential =
-                    WarmPotential::<T>::new(Isa::current(), shape(d), Some(closed.clone()));
+                let potential = WarmPotential::<T>::new(
+                    Isa::current(),
+                    shape(d),
+                    Some(ClosedForm::Gaussian(closed.clone())),
+                );
                 let mut search = Conjugate::new(&potential);
                 let mut work = potential.workspace();
                 for (end, other) in [(End::Source, 1.0), (End::Target, 0.0)] {

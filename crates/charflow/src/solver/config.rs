@@ -24,8 +24,8 @@ pub struct Config {
     pub time_limit: f64,
     /// Worker threads; 0 for all cores. Does not change results.
     pub threads: usize,
-    /// `gaussian`: the potential is the closed form of the best linear map plus a network that is zero at the start. `none`: a network alone, from random
-    /// weights, as in the paper.
+    /// `gaussian`: the potential is the closed form of the best linear map plus a network that is zero at the start; under a cost that has no such closed form it is
+    /// `translation`, that of the shift between the means. `none`: a network alone, from random weights, as in the paper.
     pub warm_start: String,
     /// The network.
     pub network: NetworkConfig,
@@ -540,11 +540,11 @@ impl Config {
                 "expected at least 1 point, since a Hamilton-Jacobi loss is on; found 0",
             ));
         }
-        if !["gaussian", "none"].contains(&self.warm_start.as_str()) {
+        if !["gaussian", "translation", "none"].contains(&self.warm_start.as_str()) {
             return Err(Error::config(
                 "warm_start",
                 format!(
-                    "expected `gaussian` or `none`, found \"{}\"",
+                    "expected `gaussian`, `translation` or `none`, found \"{}\"",
                     self.warm_start
                 ),
             ));
@@ -693,10 +693,12 @@ impl Config {
         )];
         list.push(format!(
             "start: {}",
-            if self.warm_start == "gaussian" {
-                "the best linear map, so that only what is not linear is learned"
-            } else {
-                "random weights"
+            match self.warm_start.as_str() {
+                "gaussian" if self.has_linear_maps() => {
+                    "the best linear map, so that only what is not linear is learned"
+                }
+                "gaussian" | "translation" => "the shift between the means",
+                _ => "random weights",
             }
         ));
         list.push(if self.dual.begin < 1.0 {
@@ -725,6 +727,11 @@ impl Config {
             }
         ));
         list
+    }
+
+    /// Whether the best linear map under the cost is known in closed form: for the quadratic one and what is quadratic in other coordinates.
+    fn has_linear_maps(&self) -> bool {
+        cost::parse(&self.cost).is_ok_and(|cost| cost.rescaled(1.0).name() == "quadratic")
     }
 
     /// The layers of the network.

@@ -6,14 +6,14 @@ use super::observer::{Observer, Progress};
 use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
 use crate::characteristic::conjugate::{Found, Search};
-use crate::cost::Cost;
+use crate::cost::{self, Cost};
 use crate::error::{Error, Result};
-use crate::exact::GaussianMap;
+use crate::exact::{GaussianMap, Translation};
 use crate::loss::energy_distance::spread;
 use crate::loss::{Batch, DualWeights, Group, LossWeights, Objective, Values};
 use crate::model::{Bounds, CharacteristicMap, FORMAT_VERSION, ModelInfo};
 use crate::potential::network::initial_parameters;
-use crate::potential::{Isa, Potential, Shape, WarmPotential};
+use crate::potential::{ClosedForm, Isa, Potential, Shape, WarmPotential};
 use crate::problem::{Pairing, Problem, Split};
 use crate::samples::{Samples, Scaling};
 use charflow_kernels::distance::Cloud;
@@ -97,17 +97,20 @@ impl NcfSolver {
             cost: problem.cost().name(),
             ..self.config.clone()
         };
-        let quadratic = config.cost == "quadratic";
+        // In coordinates of its own a cost may be quadratic.
+        let quadratic = problem.cost().rescaled(1.0).name() == "quadratic";
         let mut refused = Vec::new();
-        if config.warm_start == "gaussian" && (!quadratic || problem.dim() > LARGEST_LINEAR) {
+        if config.warm_start != "none" && problem.dim() > LARGEST_LINEAR {
             config.warm_start = "none".into();
-            refused.push(if quadratic {
-                format!(
-                    "no warm start: the closed form is computed up to {LARGEST_LINEAR} dimensions"
-                )
-            } else {
-                "no warm start: the closed form is that of the quadratic cost".to_string()
-            });
+            refused.push(format!(
+                "no warm start: the closed form is computed up to {LARGEST_LINEAR} dimensions"
+            ));
+        }
+        if config.warm_start == "gaussian" && !quadratic {
+            config.warm_start = "translation".into();
+            refused.push(
+                "the start is the shift between the means: the best linear map is known in closed form for the quadratic cost".into(),
+            );
         }
         if config.dual.begin < 1.0 && *problem.pairing() != Pairing::Whole {
             config.dual.begin = 1.0;
@@ -118,7 +121,8 @@ impl NcfSolver {
         if config.cost != self.config.cost {
             observer.on_note(&format!(
                 "the problem's cost is {}, the settings say {}: the problem's counts",
-                config.cost, self.config.cost
+                cost::short(&config.cost),
+                cost::short(&self.config.cost)
             ));
         }
         let splits = split(&problem, &self.config)?;
@@ -387,7 +391,7 @@ fn start(potential: &WarmPotential<f32>, seed: u64) -> Vec<f32> {
         .iter()
         .map(|&x| x as f32)
         .collect();
-    if potential.gaussian().is_some() {
+    if potential.closed_form().is_some() {
         for (name, offset, sides) in shape.tensors() {
             if name.starts_with("output.") {
                 let n: usize = sides.iter().product();
@@ -426,7 +430,7 @@ fn stage_weights(config: &Config, dual: bool) -> LossWeights {
     }
 }
 
-/// The linear map of the points that are learned from, in the user's units; `None` where the moments make none.
+/// The linear map of the points that are learned from, in the user's units and the coordinates of the cost; `None` where the moments make none.
 fn linear_map(problem: &Problem, splits: &(Split, Split)) -> Option<GaussianMap> {
     // One side at a time, so that there is never more than one copy.
     let moments = |samples: &Samples, split: &Split| {
@@ -438,7 +442,8 @@ fn linear_map(problem: &Problem, splits: &(Split, Split)) -> Option<GaussianMap>
     };
     let m0 = moments(problem.source(), &splits.0)?;
     let m1 = moments(problem.target(), &splits.1)?;
-    GaussianMap::from_moments(&m0, &m1).ok()
+    let map = GaussianMap::from_moments(&m0, &m1).ok()?;
+    Some(map.in_coordinates(problem.cost().coordinates()))
 }
 
 impl<'a> Training<'a> {
@@ -465,17 +470,26 @@ impl<'a> Training<'a> {
         };
         let mut notes = problem.notes().to_vec();
         notes.extend(refused);
-        let warm = if config.warm_start == "gaussian" {
+        let warm = if config.warm_start == "none" {
+            None
+        } else {
             let Some(linear) = &linear else {
                 return Err(Error::config(
                     "warm_start",
                     "the points' moments make no linear map to start from; set it to `none`",
                 ));
             };
-            notes.extend(linear.notes().iter().cloned());
-            Some(linear.in_solver_units(&scaling).potential())
-        } else {
-            None
+            let inside = linear.in_solver_units(&scaling);
+            Some(if config.warm_start == "gaussian" {
+                notes.extend(linear.notes().iter().cloned());
+                ClosedForm::Gaussian(inside.potential())
+            } else {
+                ClosedForm::Translation(Translation::between(
+                    inside.source_mean(),
+                    inside.target_mean(),
+                    cost,
+                ))
+            })
         };
         let network = WarmPotential::<f32>::new(isa, shape.clone(), warm);
         let optimiser = Optimiser::new(&config.optimiser, &shape);
@@ -1047,14 +1061,16 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Goes back to the linear map of the start, unless the kept model is better on the held-out points by two standard errors; whether it did.
+    /// Goes back to the linear map or the shift of the start, unless the kept model is better on the held-out points by two standard errors; whether it did.
     ///
     /// Where the truth is linear, a network learns the noise of its points and no more, and by chance some step of it looks better than the start.
     fn prefer_the_start(&mut self) -> bool {
         let Some(judge) = &mut self.judge else {
             return false;
         };
-        if !judge.dual || self.network.gaussian().is_none() || self.config.held_out.choose == "last"
+        if !judge.dual
+            || self.network.closed_form().is_none()
+            || self.config.held_out.choose == "last"
         {
             return false;
         }
@@ -1125,10 +1141,17 @@ impl<'a> Training<'a> {
                 self.state.best_step = step;
             }
         }
-        let linear_kept = self.prefer_the_start();
+        let start_kept = self.prefer_the_start();
         let judged = self.judge.is_some() && self.config.held_out.choose == "best";
-        let chosen_by = if linear_kept {
-            "the linear map that it began with: nothing learned was better on held-out points by more than noise".to_string()
+        let chosen_by = if start_kept {
+            format!(
+                "the {} that it began with: nothing learned was better on held-out points by more than noise",
+                if self.config.warm_start == "gaussian" {
+                    "linear map"
+                } else {
+                    "shift"
+                }
+            )
         } else if judged {
             if self.judge.as_ref().is_some_and(|j| j.dual) {
                 "the held-out certificate (dual value and slack): the latest model within noise of the best".to_string()
@@ -1172,12 +1195,10 @@ impl<'a> Training<'a> {
             self.state.scaling.clone(),
             &self.state.best,
             self.state.linear.clone(),
-            self.problem.cost().rescaled(1.0),
-        )?
-        .with_bounds(
-            Bounds::of(self.problem.source()),
-            Bounds::of(self.problem.target()),
-        );
+            self.problem.shared_cost(),
+        )?;
+        let [source, target] = self.problem.given();
+        let map = map.with_bounds(Bounds::of(source), Bounds::of(target));
         let (points, fitted) = self.judging_points()?;
         Ok(Solution {
             map,
@@ -1227,8 +1248,8 @@ impl Training<'_> {
         };
         Ok((
             (
-                side(self.problem.source(), &self.splits.0)?,
-                side(self.problem.target(), &self.splits.1)?,
+                side(self.problem.given()[0], &self.splits.0)?,
+                side(self.problem.given()[1], &self.splits.1)?,
             ),
             fitted,
         ))
