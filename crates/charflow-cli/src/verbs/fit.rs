@@ -1,6 +1,7 @@
 //! `charflow fit`: two files of points go in, a run directory comes out.
 
 use super::evaluate::to_json;
+use crate::cost::resolved;
 use crate::failure::{Failure, Result};
 use crate::files::{Brief, ColumnArgs, FileRecord, Points, RowArgs, read_pair};
 use crate::interrupt::Guard;
@@ -10,6 +11,7 @@ use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_f
 use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
 use charflow::certificate::Origin;
+use charflow::cost::short;
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
 use serde::{Deserialize, Serialize};
@@ -46,8 +48,19 @@ pub struct Fit {
     pub columns: ColumnArgs,
     #[command(flatten)]
     pub rows: RowArgs,
-    /// The transport cost [default: quadratic]
-    #[arg(long, value_name = "COST")]
+    /// The transport cost l(v) of moving a point by v, with its parameters in the units of the data [default: quadratic]
+    ///
+    ///   quadratic         |v|^2 / 2
+    ///   mahalanobis:FILE  v'Av / 2, the rows of A in FILE
+    ///   norm-power:1.5    |v|^a / a, a from 1.1 to 10
+    ///   power:3           sum_i |v_i|^a / a, a from 1.1 to 10
+    ///   elastic:0.5       |v|^2 / 2 + gamma sum_i |v_i|, gamma >= 0
+    ///   relativistic:2.0  s^2 (1 - sqrt(1 - |v|^2 / s^2)), s > 0
+    ///
+    /// FILE may be in any format of points; mahalanobis:[[2,0.5],[0.5,1]] gives the matrix itself.
+    /// Under elastic, coordinates that gain little by moving do not move at all; under relativistic no point moves
+    /// further than s.
+    #[arg(long, value_name = "COST", verbatim_doc_comment)]
     pub cost: Option<String>,
     /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]
     #[arg(long, value_name = "NAME")]
@@ -249,11 +262,10 @@ impl Fit {
             ));
         }
         // Wrong settings are told before large files are read.
-        self.settings(2, 2, 1)?;
+        let cost = charflow::cost::parse(&self.settings(2, 2, 1)?.cost)?;
         super::set_threads(self.threads.unwrap_or(0))?;
         let (source, target) = read_pair(&self.source, &self.target, &self.columns, &self.rows)?;
         let data = record(&self.columns, &source, &target);
-        let cost = charflow::cost::parse(self.cost.as_deref().unwrap_or("quadratic"))?;
         let problem = Problem::new(source.samples, target.samples, cost)?;
         let config = self.settings(
             problem.source().len(),
@@ -306,6 +318,10 @@ impl Fit {
             .iter()
             .find(|(name, ..)| !MAY_CHANGE.contains(&name.as_str()))
         {
+            let (was, is) = match (short(was), short(is)) {
+                (was, is) if was == is => (was, "another matrix".into()),
+                named => named,
+            };
             return Err(Failure::input(format!(
                 "{place} was begun with {name} = {was}, now it is {is}.{REMEDY}"
             )));
@@ -451,6 +467,7 @@ impl Fit {
         if let Some(cost) = &self.cost {
             config.cost.clone_from(cost);
         }
+        config.cost = resolved(&config.cost)?;
         if i64::try_from(config.seed).is_err() || i64::try_from(config.steps).is_err() {
             return Err(Failure::input(
                 "seed and steps go up to 9223372036854775807, the largest number a .toml file holds.",
@@ -636,7 +653,12 @@ fn begun(
     let network = &config.network;
     text.push_str(&format!(
         "preset {}: {} {:?}, cost {}, seed {}, {} steps",
-        config.preset, network.kind, network.hidden, config.cost, config.seed, config.steps
+        config.preset,
+        network.kind,
+        network.hidden,
+        short(&config.cost),
+        config.seed,
+        config.steps
     ));
     if config.time_limit > 0.0 {
         text.push_str(&format!(", at most {}", duration(config.time_limit)));

@@ -121,6 +121,78 @@ fn a_study_needs_no_data() {
 }
 
 #[test]
+fn elastic_from_end_to_end() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("data/singlecell_cite")).unwrap();
+    let names: Vec<String> = (1..=10).map(|k| format!("pc{k}")).collect();
+    for (day, shift) in [(2, 0.0), (7, 3.0)] {
+        // The first component moves, the others hardly vary.
+        let cells: Vec<f64> = (0..600)
+            .map(|k| {
+                let noise = (f64::from(k * k % 311 + day) * 12.9898).sin() * 43758.5453;
+                let noise = noise - noise.floor() - 0.5;
+                if k % 10 == 0 {
+                    noise + shift
+                } else {
+                    0.02 * noise
+                }
+            })
+            .collect();
+        let path = place.path(&format!("data/singlecell_cite/cite_pca100_day{day}.npy"));
+        let mut writer =
+            charflow_io::Writer::create(path, &names, &[], charflow_io::Precision::F64).unwrap();
+        writer.write(&cells, &[]).unwrap();
+        writer.finish().unwrap();
+    }
+    let line = "elastic --components 5 --gamma 1,0 --steps 20 --data data";
+    let ended = bench(&place, line).well();
+    for part in [
+        "gamma",
+        "at rest %",
+        "identity",
+        "linear",
+        "zeros.png",
+        "15 + 15 cells",
+    ] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
+    assert_eq!(
+        place.names("bench-elastic"),
+        ["record.json", "table.md", "zeros.png", "zeros.svg"]
+    );
+    let record = json(&place.bytes("bench-elastic/record.json"));
+    let run = &record["runs"][0];
+    assert_eq!(run["fitted_on"], serde_json::json!([45, 45]));
+    let rows = run["rows"].as_array().unwrap();
+    let zeros = |k: usize| rows[k]["scores"]["zeros"][0].as_f64().unwrap();
+    assert_eq!(
+        (&rows[0]["gamma"], &rows[1]["gamma"]),
+        (&0.0.into(), &1.0.into())
+    );
+    assert_eq!(rows[1]["settings"]["cost"], "elastic:1");
+    // Under gamma = 1 the components that hardly change rest, the one that moves does not.
+    assert_eq!(zeros(0), 0.0);
+    assert!(zeros(1) > 0.3 && zeros(1) < 0.9, "{}", zeros(1));
+
+    // Again, as JSON: what does not depend on the clock is the same. The default gammas follow the data.
+    let again = json(
+        bench(&place, &format!("{line} --json"))
+            .well()
+            .out
+            .as_bytes(),
+    );
+    assert_eq!(again["runs"][0]["rows"][1]["scores"], rows[1]["scores"]);
+    let ended = bench(
+        &place,
+        "elastic --components 2 --steps 2 --data data -o out",
+    )
+    .well();
+    assert!(ended.out.contains("Median move"), "{}", ended.out);
+    let record = json(&place.bytes("out/record.json"));
+    assert_eq!(record["runs"][0]["rows"].as_array().unwrap().len(), 6);
+}
+
+#[test]
 fn what_there_is_not_is_said() {
     let place = Place::new();
     bench(&place, "w3").refused(&["w3", "gaussians", "cite"]);
@@ -134,6 +206,14 @@ fn what_there_is_not_is_said() {
     bench(&place, "w2 --components 2").refused(&["--dims"]);
     bench(&place, "w2").refused(&["--data DIR", "CHARFLOW_DATA"]);
     bench(&place, "cite").refused(&["--data DIR", "cite_pca100_day2.npy"]);
+    bench(&place, "elastic").refused(&["--data DIR", "CHARFLOW_DATA", "cite_pca100_day2.npy"]);
+    bench(&place, "elastic --data .").refused(&["cite_pca100_day2.npy", "singlecell_cite"]);
+    bench(&place, "elastic --dims 2").refused(&["--components"]);
+    bench(&place, "elastic --components 5,10").refused(&["one number"]);
+    bench(&place, "elastic --gamma=-1").refused(&["--gamma", "at least 0"]);
+    bench(&place, "elastic --gamma some").refused(&["some"]);
+    bench(&place, "elastic --method ncf").refused(&["--method"]);
+    bench(&place, "cite --gamma 1").refused(&["--gamma", "elastic"]);
     bench(&place, "w2 --data .").refused(&["no file of the benchmark"]);
     bench(&place, "cite --data .").refused(&["cite_pca100_day2.npy"]);
     assert!(place.names(".").is_empty(), "{:?}", place.names("."));

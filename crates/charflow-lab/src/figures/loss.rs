@@ -15,6 +15,8 @@ use crate::LabError;
 const PANEL: [f32; 2] = [430.0, 270.0];
 /// Decades below the largest value that are still drawn logarithmically.
 const DECADES: i32 = 10;
+/// Of measurements at settings: values further apart than by this factor are drawn logarithmically.
+const FAR_APART: f64 = 30.0;
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,15 @@ pub struct LossFigure<'a> {
     pub panels: &'a [LossPanel],
 }
 
+/// What differs between pictures of curves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Many points of a run: plain lines, logarithmic values, two panels in a row.
+    Run,
+    /// Few measurements at settings: a dot at each, values from zero, three panels in a row.
+    Sweep,
+}
+
 impl LossFigure<'_> {
     /// Writes `stem.png` and `stem.svg` (`losses.*` inside, if `stem` is a directory) and returns the two paths.
     ///
@@ -94,58 +105,65 @@ impl LossFigure<'_> {
     }
 
     fn drawing(&self) -> Result<Drawing, LabError> {
-        let finite = |series: &Series| {
-            series
-                .points
-                .iter()
-                .any(|p| p.0.is_finite() && p.1.is_finite())
-        };
-        if !self
-            .panels
-            .iter()
-            .any(|panel| panel.series.iter().any(finite))
-        {
-            return Err(LabError::Input(
-                "there are no finite losses to draw".to_owned(),
-            ));
-        }
-        let mut drawing = Drawing {
-            width: 0.0,
-            height: 0.0,
-            items: Vec::new(),
-            title: self.title.to_owned(),
-        };
-        let mut top = if self.title.is_empty() { 10.0 } else { 42.0 };
-        for pair in self.panels.chunks(2) {
-            let plans: Vec<Plan> = pair.iter().map(Plan::new).collect();
-            let head = plans.iter().map(Plan::head).fold(0.0, f32::max);
-            let mut left = 0.0;
-            for plan in &plans {
-                left += 30.0 + plan.y_width;
-                plan.draw(&mut drawing, [left, top + head], head, self.x_label);
-                left += PANEL[0] + 16.0;
-            }
-            drawing.width = drawing.width.max(left);
-            top += head + PANEL[1] + 48.0;
-        }
-        drawing.height = top - 8.0;
-        if !self.title.is_empty() {
-            let text = font::fit(self.title, TITLE_SIZE, drawing.width - 24.0);
-            drawing.text(
-                [0.5 * drawing.width, 24.0],
-                text,
-                TITLE_SIZE,
-                Anchor::Middle,
-                palette::TEXT,
-            );
-        }
-        Ok(drawing)
+        lay_out(self.title, self.x_label, self.panels, Look::Run)
     }
+}
+
+/// Heading, panels row by row, each with its legend.
+pub(super) fn lay_out(
+    heading: &str,
+    x_label: &str,
+    panels: &[LossPanel],
+    look: Look,
+) -> Result<Drawing, LabError> {
+    let finite = |series: &Series| {
+        series
+            .points
+            .iter()
+            .any(|p| p.0.is_finite() && p.1.is_finite())
+    };
+    if !panels.iter().any(|panel| panel.series.iter().any(finite)) {
+        return Err(LabError::Input(
+            "there are no finite losses to draw".to_owned(),
+        ));
+    }
+    let mut drawing = Drawing {
+        width: 0.0,
+        height: 0.0,
+        items: Vec::new(),
+        title: heading.to_owned(),
+    };
+    let mut top = if heading.is_empty() { 10.0 } else { 42.0 };
+    for row in panels.chunks(if look == Look::Run { 2 } else { 3 }) {
+        let plans: Vec<Plan> = row.iter().map(|p| Plan::new(p, look)).collect();
+        let head = plans.iter().map(Plan::head).fold(0.0, f32::max);
+        let mut left = 0.0;
+        for plan in &plans {
+            left += 30.0 + plan.y_width;
+            plan.draw(&mut drawing, [left, top + head], head, x_label);
+            left += PANEL[0] + 16.0;
+        }
+        drawing.width = drawing.width.max(left);
+        top += head + PANEL[1] + 48.0;
+    }
+    drawing.height = top - 8.0;
+    if !heading.is_empty() {
+        let text = font::fit(heading, TITLE_SIZE, drawing.width - 24.0);
+        drawing.text(
+            [0.5 * drawing.width, 24.0],
+            text,
+            TITLE_SIZE,
+            Anchor::Middle,
+            palette::TEXT,
+        );
+    }
+    Ok(drawing)
 }
 
 /// A panel with its axes chosen.
 struct Plan<'a> {
     panel: &'a LossPanel,
+    look: Look,
     scale: Scale,
     x: Axis,
     y: Axis,
@@ -155,7 +173,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(panel: &'a LossPanel) -> Self {
+    fn new(panel: &'a LossPanel, look: Look) -> Self {
         let points = || {
             panel
                 .series
@@ -187,7 +205,14 @@ impl<'a> Plan<'a> {
         } else if steps[0] == steps[1] {
             steps = [steps[0] - 1.0, steps[1] + 1.0];
         }
-        let scale = choose_scale(values, points().map(|p| p.1));
+        let scale = match look {
+            Look::Run => choose_scale(values, points().map(|p| p.1)),
+            Look::Sweep if values[0] > 0.0 && values[1] > FAR_APART * values[0] => Scale::Log,
+            Look::Sweep => {
+                values = [values[0].min(0.0), values[1].max(0.0)];
+                Scale::Linear
+            }
+        };
         let y = match scale {
             Scale::Linear => {
                 let [lo, hi] = padded(values, 0.05);
@@ -196,7 +221,10 @@ impl<'a> Plan<'a> {
             _ => Axis::scaled(values[0], values[1], scale),
         };
         let pad = 0.015 * (steps[1] - steps[0]);
-        let x = Axis::steps(steps[0] - pad, steps[1] + pad);
+        let x = match look {
+            Look::Run => Axis::steps(steps[0] - pad, steps[1] + pad),
+            Look::Sweep => Axis::linear(steps[0] - pad, steps[1] + pad, 6),
+        };
         let mut legend: Vec<Vec<(usize, f32)>> = Vec::new();
         let mut used = f32::INFINITY;
         for (k, series) in panel
@@ -217,6 +245,7 @@ impl<'a> Plan<'a> {
         }
         Self {
             panel,
+            look,
             scale,
             y_width: Frame::y_label_width(&y),
             x,
@@ -283,7 +312,7 @@ impl<'a> Plan<'a> {
             for &(s, x) in row {
                 let series = &self.panel.series[s];
                 let x = left + x;
-                key(drawing, [x, y - 4.0], series.style, ink(series));
+                key(drawing, [x, y - 4.0], series.style, self.look, ink(series));
                 drawing.text(
                     [x + 28.0, y],
                     font::fit(&series.name, LABEL_SIZE, PANEL[0] - 60.0),
@@ -345,16 +374,25 @@ impl<'a> Plan<'a> {
                         dash: None,
                     });
                 }
+                if self.look == Look::Sweep {
+                    let measured = series.points.iter().filter(|p| drawable(p));
+                    drawing.dots(measured.map(place).collect(), 2.8, ink);
+                }
             }
         }
     }
 }
 
 /// A legend key: a piece of what the series looks like, 22 pixels wide.
-fn key(drawing: &mut Drawing, at: [f32; 2], style: Style, ink: Ink) {
+fn key(drawing: &mut Drawing, at: [f32; 2], style: Style, look: Look, ink: Ink) {
     let line = vec![at, [at[0] + 22.0, at[1]]];
     match style {
-        Style::Line => drawing.line(line, 2.0, ink),
+        Style::Line => {
+            drawing.line(line, 2.0, ink);
+            if look == Look::Sweep {
+                drawing.dots(vec![[at[0] + 11.0, at[1]]], 3.2, ink);
+            }
+        }
         Style::Level => drawing.items.push(Item::Lines {
             lines: vec![line],
             width: 1.4,

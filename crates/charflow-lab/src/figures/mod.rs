@@ -6,6 +6,7 @@
 //! | [`FlowStrip`] | the cloud at several times between source and target |
 //! | [`LineTransportFigure`] | the same story for points on a line: densities, and paths in time |
 //! | [`LossFigure`] | losses against the step, with held-out values and noise floors |
+//! | [`SweepFigure`] | what came out against a setting |
 //!
 //! All panels of a figure share their limits, axes are equal, and the limits contain every point, drawn or not. Of large clouds a fixed random subset is drawn;
 //! the figure then says so. Colours are those of Okabe and Ito (and Tol's muted set for more than six classes), which colour-blind readers
@@ -19,11 +20,13 @@ mod loss;
 mod palette;
 mod panel;
 mod strip;
+mod sweep;
 mod transport;
 
 pub use line_transport::LineTransportFigure;
 pub use loss::{LossFigure, LossPanel, Series, Style};
 pub use strip::FlowStrip;
+pub use sweep::SweepFigure;
 pub use transport::TransportFigure;
 
 #[cfg(test)]

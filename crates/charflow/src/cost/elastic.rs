@@ -4,7 +4,7 @@
 //! Displacements that touch few coordinates: a coordinate whose momentum stays below `gamma` does not move at all (Cuturi, Klein and Ablin, "Monge, Bregman and
 //! Occam: interpretable optimal transport in high dimensions with feature-sparse maps", 2023). `gamma` has the unit of a displacement.
 
-use super::Cost;
+use super::{Cost, Quadratic};
 use crate::error::{Error, Result};
 
 /// The cost `l(v) = |v|^2 / 2 + gamma |v|_1`.
@@ -60,8 +60,11 @@ impl Cost for Elastic {
         }
     }
 
-    /// `l(s v) = s^2 (|v|^2 / 2 + (gamma / s) |v|_1)`.
+    /// `l(s v) = s^2 (|v|^2 / 2 + (gamma / s) |v|_1)`; with `gamma = 0` the quadratic cost, whose best linear map is known.
     fn rescaled(&self, scale: f64) -> Box<dyn Cost> {
+        if self.gamma == 0.0 {
+            return Box::new(Quadratic);
+        }
         Box::new(Elastic {
             gamma: self.gamma / scale,
         })

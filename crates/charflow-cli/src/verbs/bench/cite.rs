@@ -17,7 +17,7 @@ use charflow_io::{ReadOptions, read};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Points of each side in an exact assignment.
 const ASSIGNED: usize = 2000;
@@ -59,7 +59,7 @@ struct Row {
 }
 
 /// Rows in a random order, by seed: the first so many are a random part.
-fn shuffled(cells: &[f64], d: usize, seed: u64) -> Vec<f64> {
+pub(super) fn shuffled(cells: &[f64], d: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..cells.len() / d).collect();
     for i in (1..order.len()).rev() {
@@ -88,7 +88,10 @@ fn distances(name: &str, x: &[f64], y: &[f64], d: usize, seed: u64) -> Result<Ro
 }
 
 /// The first components of the cells of a day.
-fn day(folder: &Path, day: u8, components: usize) -> Result<Vec<f64>> {
+///
+/// # Errors
+/// A file that cannot be read, with fewer columns than asked for, or with hardly any cells.
+pub(super) fn day(folder: &Path, day: u8, components: usize) -> Result<Vec<f64>> {
     let path = folder.join(format!("cite_pca100_day{day}.npy"));
     let table = read(&path, &ReadOptions::default())?;
     if table.dim < components {
@@ -112,21 +115,29 @@ fn day(folder: &Path, day: u8, components: usize) -> Result<Vec<f64>> {
         .collect())
 }
 
+/// The folder with the cells: the one asked for, or `singlecell_cite` in it.
+///
+/// # Errors
+/// No folder is given, or the cells are not there.
+pub(super) fn folder(bench: &Bench) -> Result<PathBuf> {
+    let folder = bench.data_folder().ok_or_else(|| {
+        Failure::input("the cells are needed, cite_pca100_day2.npy and so on: give their folder with --data DIR, or in CHARFLOW_DATA.")
+    })?;
+    let places = [folder.join("singlecell_cite"), folder.clone()];
+    places.into_iter().find(|p| p.join("cite_pca100_day2.npy").is_file()).ok_or_else(|| {
+        Failure::input(format!(
+            "{} holds no cite_pca100_day2.npy, nor does singlecell_cite in it. Give the folder with --data DIR.",
+            folder.display()
+        ))
+    })
+}
+
 /// Runs the benchmark.
 ///
 /// # Errors
 /// See [`Failure`].
 pub fn run(bench: &Bench) -> Result<()> {
-    let folder = bench.data_folder().ok_or_else(|| {
-        Failure::input("cite needs the cells, cite_pca100_day2.npy and so on: give their folder with --data DIR, or in CHARFLOW_DATA.")
-    })?;
-    let places = [folder.join("singlecell_cite"), folder.clone()];
-    let folder = places.iter().find(|p| p.join("cite_pca100_day2.npy").is_file()).ok_or_else(|| {
-        Failure::input(format!(
-            "{} holds no cite_pca100_day2.npy, nor does singlecell_cite in it. Give the folder with --data DIR.",
-            folder.display()
-        ))
-    })?;
+    let folder = &folder(bench)?;
     let components: &[usize] = if bench.components.is_empty() {
         &COMPONENTS
     } else {

@@ -302,7 +302,10 @@ fn solve_with(
 }
 
 /// The steps that the time limit has room for, from a trial of a twentieth of it.
-fn steps_in_time(config: &Config, problem: Problem) -> Result<u64> {
+///
+/// # Errors
+/// What the solver says.
+pub fn steps_in_time(config: &Config, problem: Problem) -> Result<u64> {
     let trial = Config {
         time_limit: (0.05 * config.time_limit).clamp(0.2, 5.0),
         ..config.clone()

@@ -5,9 +5,11 @@
 //! | `w2`, `gaussians`, `study` | which problems, which settings, which published numbers |
 //! | `known` | fits problems with a known answer, judges them, writes table and figure |
 //! | `cite` | cells of a left-out day |
+//! | `elastic` | cells under a cost that lets coordinates rest |
 //! | `record` | `record.json`, and what it says of the machine |
 
 mod cite;
+mod elastic;
 mod gaussians;
 mod known;
 mod record;
@@ -25,9 +27,10 @@ use std::path::PathBuf;
 /// w2: mixture to map, the continuous Wasserstein-2 benchmark, from its files in --data (or in the folder that CHARFLOW_DATA names, or w2bench in it). gaussians: random
 /// Gaussian pairs; with --data those of {d}D_Test_Distributions.npz. study: what each part of the method is worth, on one problem of w2 (on a random one of its
 /// form if there are no files), the same time for each. cite: single cells, a left-out day predicted from the days around it; --data holds
-/// cite_pca100_day2.npy and so on.
+/// cite_pca100_day2.npy and so on. elastic: the same cells from day 2 to day 7 under the cost |v|^2 / 2 + gamma sum_i |v_i|, for several gammas: how many coordinates of a
+/// displacement are exactly zero, at what mismatch and what cost.
 ///
-/// Writes record.json (settings, scores, curves, the machine), table.md and, where there are curves, error.png and error.svg. The truth is recorded as a fit goes on and
+/// Writes record.json (settings, scores, curves, the machine), table.md and, where there are curves, error.png and error.svg (elastic: zeros.png and zeros.svg). The truth is recorded as a fit goes on and
 /// never used to choose a model. Ctrl-C ends a bench with what is done.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -41,9 +44,12 @@ pub struct Bench {
     /// Dimensions, with commas [default: all there are; study: 8]
     #[arg(long, value_name = "D", value_delimiter = ',')]
     dims: Vec<usize>,
-    /// cite: principal components, with commas [default: 50,100]
+    /// cite and elastic: principal components, with commas [default: 50,100; elastic: 50]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     components: Vec<usize>,
+    /// elastic: gammas, with commas, in the unit of the cells [default: 0, 1/4, 1/2, 1, 2 and 4 times the median move of a coordinate under the linear map]
+    #[arg(long, value_name = "GAMMA", value_delimiter = ',')]
+    gamma: Vec<f64>,
     /// How much work a fit is given
     #[arg(long, value_enum, default_value_t = Effort::Normal)]
     effort: Effort,
@@ -65,7 +71,7 @@ pub struct Bench {
     /// Optimisation steps of each fit
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m]
+    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m; elastic: 90s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     time_limit: Option<f64>,
     /// Threads; 0 for all cores. Results do not depend on it
@@ -85,6 +91,7 @@ enum Name {
     Gaussians,
     Study,
     Cite,
+    Elastic,
 }
 
 /// How much work a fit is given.
@@ -163,21 +170,27 @@ impl Bench {
             Name::Gaussians => gaussians::run(&self),
             Name::Study => study::run(&self),
             Name::Cite => cite::run(&self),
+            Name::Elastic => elastic::run(&self),
         }
     }
 
     /// What is wrong with the command line is told before data are read or drawn.
     fn check(&self) -> Result<()> {
-        let cite = self.name == Name::Cite;
-        if cite && (!self.dims.is_empty() || self.samples.is_some()) {
+        let cells = matches!(self.name, Name::Cite | Name::Elastic);
+        if cells && (!self.dims.is_empty() || self.samples.is_some()) {
             return Err(Failure::input(
-                "cite has no --dims and no --samples: its dimensions are --components, and all cells are taken.",
+                "cite and elastic have no --dims and no --samples: their dimensions are --components, and all cells are taken.",
             ));
         }
-        if !cite && !self.components.is_empty() {
+        if !cells && !self.components.is_empty() {
             return Err(Failure::input(
-                "--components goes with cite; here it is --dims.",
+                "--components goes with cite and elastic; here it is --dims.",
             ));
+        }
+        if self.name == Name::Elastic {
+            elastic::check(self)?;
+        } else if !self.gamma.is_empty() {
+            return Err(Failure::input("--gamma goes with elastic."));
         }
         if self
             .dims
