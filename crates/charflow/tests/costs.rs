@@ -110,10 +110,6 @@ fn the_map_of_every_cost_is_found_and_no_other() {
         let right = errors(&solution.map, cost.as_ref(), 1.0);
         let other = solve(&small(800), Box::new(Quadratic), &x, &y, 2);
         let wrong = errors(&other.map, cost.as_ref(), 1.0);
-        println!(
-            "{}: {right:?}, under the quadratic cost {wrong:?}",
-            cost.name()
-        );
         for k in 0..2 {
             assert!(right[k] < 2.0, "{}: {right:?}", cost.name());
             // Where the velocities of the two costs differ most. In two dimensions the maps of the others are near each other.
