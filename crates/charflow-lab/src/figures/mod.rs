@@ -5,6 +5,7 @@
 //! | [`TransportFigure`] | source, target, forward, backward and transport lines, as Figure 1 of the paper |
 //! | [`FlowStrip`] | the cloud at several times between source and target |
 //! | [`LineTransportFigure`] | the same story for points on a line: densities, and paths in time |
+//! | [`DotFigure`] | numbers of several maps on several problems, a row for each |
 //! | [`LossFigure`] | losses against the step, with held-out values and noise floors |
 //!
 //! All panels of a figure share their limits, axes are equal, and the limits contain every point, drawn or not. Of large clouds a fixed random subset is drawn;
@@ -12,6 +13,7 @@
 //! can tell apart. Files are written whole or not at all.
 
 mod axis;
+mod dots;
 mod drawing;
 mod font;
 mod line_transport;
@@ -21,6 +23,7 @@ mod panel;
 mod strip;
 mod transport;
 
+pub use dots::{DotFigure, DotRow};
 pub use line_transport::LineTransportFigure;
 pub use loss::{LossFigure, LossPanel, Series, Style};
 pub use strip::FlowStrip;

@@ -58,7 +58,11 @@ impl Mixture {
         for _ in 0..n {
             let k = rng.random_range(0..COMPONENTS);
             let center = &self.centers[k * self.dim..(k + 1) * self.dim];
-            x.extend(center.iter().map(|c| c + self.spreads[k] * normal(&mut rng)));
+            x.extend(
+                center
+                    .iter()
+                    .map(|c| c + self.spreads[k] * normal(&mut rng)),
+            );
         }
         x
     }

@@ -95,7 +95,12 @@ fn the_map_is_not_the_cheapest_for_the_wrong_cost() {
                 (own - least) / own
             })
             .fold(0.0, f64::max);
-        println!("{} {d} {} wrong {}: {gain:.2e}", family.name(), short(name), short(&wrong.name()));
+        println!(
+            "{} {d} {} wrong {}: {gain:.2e}",
+            family.name(),
+            short(name),
+            short(&wrong.name())
+        );
         assert!(
             gain > 1e-5,
             "{}, d {d}, {name}, {}: {gain}",
