@@ -160,7 +160,10 @@ pub fn parse(text: &str) -> Result<Box<dyn Cost>> {
 #[must_use]
 pub fn short(name: &str) -> String {
     match name.split_once(":[") {
-        Some((kind, rows)) => format!("{kind} (matrix of {} rows)", rows.matches('[').count()),
+        Some((kind, rows)) => match rows.matches('[').count() {
+            1 => format!("{kind} (matrix of 1 row)"),
+            d => format!("{kind} (matrix of {d} rows)"),
+        },
         None => name.into(),
     }
 }
