@@ -1,11 +1,12 @@
 //! The evidence around the method: where the points come from, how good a map is, and what it looks like.
 //!
-//! Everything here works on plain slices, row-major `[n, d]` in `f64`, and never asks which map made the points.
+//! Everything here works on plain slices, row-major `[n, d]` in `f64`, and never asks which map made the points. Costs are those of [`charflow::cost`].
 //!
 //! | module | what |
 //! |---|---|
 //! | [`datasets`] | seeded point clouds with known shape, some with the exact answer |
 //! | [`mixture_to_map`] | the continuous Wasserstein-2 benchmark: a problem of any dimension with its true map |
+//! | [`known_costs`] | problems with their true map for each cost |
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
 //! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
@@ -13,6 +14,7 @@
 pub mod datasets;
 mod error;
 pub mod figures;
+pub mod known_costs;
 pub mod metrics;
 pub mod mixture_to_map;
 pub mod project;

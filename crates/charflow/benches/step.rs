@@ -10,7 +10,7 @@
 #![allow(clippy::print_stdout)]
 
 use charflow::characteristic::conjugate::Search;
-use charflow::cost::Quadratic;
+use charflow::cost::{Cost, Quadratic};
 use charflow::loss::{Batch, DualWeights, Group, LossWeights, Objective};
 use charflow::map::ForwardMap;
 use charflow::model::{CharacteristicMap, FORMAT_VERSION, ModelInfo};
@@ -104,7 +104,7 @@ fn main() {
         let mut rates = Vec::new();
         for threads in [1, 2] {
             let before = fma_rate(isa, threads, 0.5);
-            let seconds = step(&s, threads);
+            let seconds = step(&s, threads, &Quadratic);
             let peak = before.max(fma_rate(isa, threads, 0.5));
             let rate = work(&s) / seconds;
             println!(
@@ -124,13 +124,14 @@ fn main() {
             rates[0] / rates[1]
         );
     }
+    other_costs();
     for threads in [1, 2] {
         transport(threads);
     }
 }
 
 /// Best seconds of a step (the peak is a best, too): evaluation, gradient, Adam, packing of the new parameters.
-fn step(s: &Setting, threads: usize) -> f64 {
+fn step(s: &Setting, threads: usize, cost: &dyn Cost) -> f64 {
     let d = s.shape.dim;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -191,7 +192,7 @@ fn step(s: &Setting, threads: usize) -> f64 {
         (0..s.rounds)
             .map(|_| {
                 let started = Instant::now();
-                objective.evaluate(&network, &Quadratic, &batch, Some(&mut gradient), false);
+                objective.evaluate(&network, cost, &batch, Some(&mut gradient), false);
                 adam(adam_step, &gradient, &mut theta, &mut m, &mut v, &mut ema);
                 network.set_parameters(&theta);
                 started.elapsed().as_secs_f64()
@@ -200,6 +201,29 @@ fn step(s: &Setting, threads: usize) -> f64 {
     });
     times.sort_by(f64::total_cmp);
     times[0]
+}
+
+/// Step of the dual stage under other costs, beside that under the quadratic one just before.
+fn other_costs() {
+    let Some(s) = settings().into_iter().find(|s| s.searches > 0) else {
+        return;
+    };
+    for name in [
+        "elastic:0.1",
+        "relativistic:9",
+        "norm-power:1.5",
+        "power:3",
+        "power:2.5",
+    ] {
+        let cost = charflow::cost::parse(name).expect("a cost");
+        let quadratic = step(&s, 2, &Quadratic);
+        let seconds = step(&s, 2, cost.as_ref());
+        println!(
+            "{:<40} {name}: {:.2} times the step under the quadratic cost",
+            s.name,
+            seconds / quadratic
+        );
+    }
 }
 
 /// One million points through the 2-D model.

@@ -28,6 +28,7 @@ use crate::certificate::mismatch::{
 use crate::certificate::{self, Certificate, Mismatch, Origin, SourcePotential};
 use crate::characteristic::flow::Velocity;
 use crate::characteristic::implicit;
+use crate::cost;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::objective::to_lanes;
@@ -270,6 +271,22 @@ pub fn evaluate_on(
             },
         });
         images.get_or_insert([pushed, pulled]);
+    }
+    let beyond: Vec<&str> = rows
+        .iter()
+        .filter(|row| {
+            [&row.forward, &row.backward]
+                .iter()
+                .any(|d| d.cost.is_infinite())
+        })
+        .map(|row| row.map.as_str())
+        .collect();
+    if !beyond.is_empty() {
+        notes.push(format!(
+            "a cost of \"-\" is infinite: some points move further than {} allows ({})",
+            cost::short(&map.cost().name()),
+            beyond.join(", ")
+        ));
     }
     let [pushed, pulled] = images.unwrap_or_default();
     let cycle = |moved: Vec<f64>, cloud: &Cloud| {

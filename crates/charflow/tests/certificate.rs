@@ -1,5 +1,7 @@
 //! The certificate against truths: it covers every excess, calls good maps good and bad ones bad, and says what cannot be said.
 
+mod common;
+
 use charflow::certificate::{
     Certificate, Options, Origin, SourcePotential, Verdict, certify, certify_map,
 };
@@ -13,46 +15,11 @@ use charflow::samples::Scaling;
 use charflow::solver::Config;
 use charflow::{Result, Samples};
 use charflow_kernels::activation::Activation;
+use common::{Uneven, costs};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-
-/// `l(v) = sum v^2 / 2` where `v > 0`, `3 v^2 / 2` where `v < 0`: forwards is cheaper than backwards, so a wrong sign shows.
-#[derive(Debug)]
-struct Uneven;
-
-fn weight(v: f64) -> f64 {
-    if v > 0.0 { 1.0 } else { 3.0 }
-}
-
-impl Cost for Uneven {
-    fn name(&self) -> String {
-        "uneven".into()
-    }
-    fn l(&self, v: &[f64]) -> f64 {
-        v.iter().map(|&v| 0.5 * weight(v) * v * v).sum()
-    }
-    fn hamiltonian(&self, q: &[f64]) -> f64 {
-        q.iter().map(|&q| 0.5 * q * q / weight(q)).sum()
-    }
-    fn velocity(&self, q: &[f64], out: &mut [f64]) {
-        for (o, &q) in out.iter_mut().zip(q) {
-            *o = q / weight(q);
-        }
-    }
-    fn hessian_vec(&self, q: &[f64], w: &[f64], out: &mut [f64]) {
-        for ((o, &q), w) in out.iter_mut().zip(q).zip(w) {
-            *o = w / weight(q);
-        }
-    }
-    fn rescaled(&self, _: f64) -> Box<dyn Cost> {
-        Box::new(Uneven)
-    }
-    fn cost_factor(&self, scale: f64) -> f64 {
-        scale * scale
-    }
-}
 
 /// A map given point by point.
 struct Rows<F: Fn(&[f64]) -> Vec<f64>>(usize, F);
@@ -294,6 +261,79 @@ fn a_wrong_sign_of_an_uneven_cost_is_seen() {
         wrong.optimality
     );
     assert!(right.convexity.is_none());
+}
+
+/// A convex potential: one hidden layer of softplus with positive output weights. Then `g(x') + l(y - x')` is convex, and `x + V(grad g(x))` optimal for every convex cost.
+fn convex(d: usize, seed: u64, cost: &dyn Cost) -> SourcePotential {
+    let layers = Family::Mlp
+        .layers(&[10], Activation::Softplus { beta: 2.0 })
+        .unwrap();
+    let shape = Shape { dim: d, layers };
+    let mut potential = WarmPotential::<f64>::new(Isa::current(), shape.clone(), None);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut theta: Vec<f64> = (0..potential.parameters())
+        .map(|_| 0.9 * rng.random_range(-1.0..1.0))
+        .collect();
+    for (name, offset, sides) in shape.tensors() {
+        if name.starts_with("output.") {
+            let n: usize = sides.iter().product();
+            theta[offset..offset + n]
+                .iter_mut()
+                .for_each(|w| *w = w.abs());
+        }
+    }
+    potential.set_parameters(&theta);
+    let scaling = Scaling {
+        shift: vec![0.3; d],
+        scale: 1.7,
+    };
+    SourcePotential::new(potential, scaling, cost).unwrap()
+}
+
+/// The certificate knows the optimal map of every cost from its potential, and tells it from the map of the potential under the quadratic cost.
+#[test]
+fn every_cost_has_its_own_optimal_map() {
+    let d = 2;
+    for cost in costs(d) {
+        let potential = convex(d, 5, cost.as_ref());
+        let gradient = |x: &[f64]| -> Vec<f64> {
+            let h = 1e-5;
+            let at = |k: usize, s: f64| {
+                let mut z = x.to_vec();
+                z[k] += s * h;
+                potential.values(&z).unwrap()[0]
+            };
+            (0..d)
+                .map(|k| (at(k, 1.0) - at(k, -1.0)) / (2.0 * h))
+                .collect()
+        };
+        let right = Rows(d, |x: &[f64]| {
+            let mut v = vec![0.0; d];
+            cost.velocity(&gradient(x), &mut v);
+            x.iter().zip(v).map(|(x, v)| x + v).collect()
+        });
+        let straight = Rows(d, |x: &[f64]| {
+            x.iter()
+                .zip(gradient(x))
+                .map(|(x, q)| x + 0.5 * q)
+                .collect()
+        });
+        let x = normal(200, d, 1);
+        let y = right.forward(&x).unwrap();
+        let good = judge(&right, None, &potential, &x, &y);
+        let o = &good.optimality;
+        let paid = o.cost.unwrap();
+        assert!(paid > 1e-2, "{cost:?}: nothing moves");
+        assert!(o.slack.unwrap() < 1e-7 * paid, "{cost:?} {o:?}");
+        assert!(o.unbounded == 0.0, "{cost:?} {o:?}");
+        let other = judge(&straight, None, &potential, &x, &y).optimality;
+        assert!(
+            other.slack.unwrap() > 1e-3 * other.cost.unwrap(),
+            "{cost:?} {other:?}"
+        );
+        let quadratic_inside = cost.rescaled(1.0).name() == "quadratic";
+        assert_eq!(good.convexity.is_some(), quadratic_inside);
+    }
 }
 
 fn pair() -> GaussianMap {

@@ -193,6 +193,97 @@ fn elastic_from_end_to_end() {
 }
 
 #[test]
+fn costs_from_end_to_end() {
+    let place = Place::new();
+    let line = "costs --problem line --cost power:3 --samples 500 --steps 30 -o out --no-wrong";
+    let ended = bench(&place, line).well();
+    for part in ["line", "power:3", "ncf+dual", "1 %", "Without fits"] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
+    assert!(
+        ended.err.contains("line, power:3, d 1, ncf+dual: 30 steps"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(
+        place.names("out"),
+        ["error.png", "error.svg", "record.json", "table.md"]
+    );
+    let record = json(&place.bytes("out/record.json"));
+    assert_eq!(record["runs"].as_array().unwrap().len(), 1);
+    let run = &record["runs"][0];
+    assert_eq!(
+        (&run["asked"]["problem"], &run["asked"]["cost"]),
+        (&"line".into(), &"power:3".into())
+    );
+    assert_eq!(run["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(run["rows"][2]["fit"]["settings"]["cost"], "power:3");
+    // E|T(x) - x|^3 / 3, and nothing for those who stay.
+    let truth = run["true_cost"].as_f64().unwrap();
+    assert!((0.1..0.5).contains(&truth), "{truth}");
+    assert_eq!(run["rows"][0]["scores"]["cost"], 0.0);
+    let table = String::from_utf8(place.bytes("out/table.md")).unwrap();
+    assert!(
+        table.contains("| line ") && table.contains("reached"),
+        "{table}"
+    );
+}
+
+/// The wrong cost has its row, charged at the right one; a kind alone is the problem's own cost.
+#[test]
+fn the_wrong_cost_stands_beside_the_right_one() {
+    let place = Place::new();
+    let line = "costs --problem pair --dims 2 --cost elastic --samples 300 --steps 10 -o out";
+    let ended = bench(&place, line).well();
+    assert!(ended.out.contains("quadratic instead"), "{}", ended.out);
+    let record = json(&place.bytes("out/record.json"));
+    let run = &record["runs"][0];
+    assert_eq!(run["asked"]["cost"], "elastic:0.8");
+    assert_eq!(run["rows"][2]["fit"]["settings"]["cost"], "elastic:0.8");
+    assert_eq!(run["rows"][3]["fit"]["settings"]["cost"], "quadratic");
+}
+
+#[test]
+fn costs_that_do_not_go_together_are_told() {
+    let place = Place::new();
+    for (line, parts) in [
+        ("gaussians --problem line", &["--problem", "costs"][..]),
+        ("w2 --cost power:3", &["--cost", "costs"]),
+        ("study --no-wrong", &["--no-wrong", "costs"]),
+        ("costs --problem disc", &["disc", "translation"]),
+        ("costs --cost manhattan", &["manhattan", "elastic:0.5"]),
+        ("costs --cost power:0.5", &["above 1"]),
+        ("costs --problem line --dims 2", &["--dims", "pair"]),
+        ("costs --problem pair --dims 1", &["pair", "1 dimension"]),
+        ("costs --data .", &["--data"]),
+        (
+            "costs --problem radial --cost power:3",
+            &["radial with power:3", "length"],
+        ),
+        (
+            "costs --problem product --cost relativistic",
+            &["product with relativistic", "elastic"],
+        ),
+        (
+            "costs --problem translation --cost relativistic:1",
+            &["translation", "at least 1.6"],
+        ),
+        (
+            "costs --problem line --cost mahalanobis:[[2,0],[0,1]]",
+            &["2 columns"],
+        ),
+        ("costs --cost mahalanobis:[[2,0],[0,1]]", &["columns"]),
+        (
+            "costs --set cost=power:3",
+            &["--set cost=power:3", "--cost"],
+        ),
+    ] {
+        bench(&place, line).refused(parts);
+    }
+    assert!(place.names(".").is_empty(), "{:?}", place.names("."));
+}
+
+#[test]
 fn what_there_is_not_is_said() {
     let place = Place::new();
     bench(&place, "w3").refused(&["w3", "gaussians", "cite"]);

@@ -5,6 +5,7 @@
 //! | [`TransportFigure`] | source, target, forward, backward and transport lines, as Figure 1 of the paper |
 //! | [`FlowStrip`] | the cloud at several times between source and target |
 //! | [`LineTransportFigure`] | the same story for points on a line: densities, and paths in time |
+//! | [`DotFigure`] | numbers of several maps on several problems, a row for each |
 //! | [`LossFigure`] | losses against the step, with held-out values and noise floors |
 //! | [`SweepFigure`] | what came out against a setting |
 //!
@@ -13,6 +14,7 @@
 //! can tell apart. Files are written whole or not at all.
 
 mod axis;
+mod dots;
 mod drawing;
 mod font;
 mod line_transport;
@@ -23,6 +25,7 @@ mod strip;
 mod sweep;
 mod transport;
 
+pub use dots::{DotFigure, DotRow};
 pub use line_transport::LineTransportFigure;
 pub use loss::{LossFigure, LossPanel, Series, Style};
 pub use strip::FlowStrip;

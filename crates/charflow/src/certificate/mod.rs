@@ -412,7 +412,11 @@ impl Judged<'_> {
             .zip(extra)
             .and_then(|(a, b)| finite(if b > 0.0 { a + b / cost } else { a }));
         let (shift, spread) = self.shift_and_spread();
-        let over = |by: f64| slack_upper.and_then(|s| finite(s / by));
+        // A cost with a limit makes a spread beyond it infinite, which is no measure of anything.
+        let over = |by: f64| {
+            let s = slack_upper.filter(|_| by.is_finite());
+            s.and_then(|s| finite(s / by))
+        };
         Optimality {
             cost: finite(cost),
             slack: found.estimate,

@@ -74,6 +74,14 @@ impl Cost for Elastic {
     fn cost_factor(&self, scale: f64) -> f64 {
         scale * scale
     }
+
+    /// With `share` of gamma. Where all momenta are below gamma nothing moves and `H''` is zero: a solve that matches clouds alone would stay there for ever. (The dual stage
+    /// does not need it, its gradient is in the values of the potential.)
+    fn softened(&self, share: f64) -> Option<Box<dyn Cost>> {
+        Some(Box::new(Elastic {
+            gamma: share * self.gamma,
+        }))
+    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,12 @@ pub trait Cost: Send + Sync + fmt::Debug {
         f64::INFINITY
     }
 
+    /// A cost near this one to begin a solve with, for `share` from 0 to 1, at 1 this one; for a cost under which points may rest in such a way that no gradient of the
+    /// distances between the clouds wakes them. Of the rescaled cost, that of the solver.
+    fn softened(&self, _share: f64) -> Option<Box<dyn Cost>> {
+        None
+    }
+
     /// Linear coordinates to solve in, if there are better ones than the columns; [`Cost::rescaled`] is then the cost in those.
     fn coordinates(&self) -> Option<&Coordinates> {
         None

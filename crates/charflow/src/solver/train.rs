@@ -43,6 +43,9 @@ const SHORTEST_WAIT: f64 = 100.0;
 const RAN_AWAY: f64 = 0.05;
 const BENT: f64 = 0.6;
 
+/// Share of a solve without the dual stage over which a softened cost becomes the one asked for.
+const SOFTENED: f64 = 0.5;
+
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
 const CHOOSING: usize = 3000;
 
@@ -616,9 +619,10 @@ impl<'a> Training<'a> {
                     dual.evaluations + (self.fallen(step) * more as f64).round() as usize;
                 self.objective.set_evaluations(evaluations);
             }
+            let softened = self.softened(step);
             let values = self.objective.evaluate(
                 &self.network,
-                self.cost,
+                softened.as_deref().unwrap_or(self.cost),
                 &self.batch,
                 Some(&mut self.gradient),
                 row,
@@ -716,6 +720,15 @@ impl<'a> Training<'a> {
         } else {
             done
         }
+    }
+
+    /// The cost of a step on the way to the one asked for, if there is one: without the dual stage, over the first half of the solve.
+    fn softened(&self, step: u64) -> Option<Box<dyn Cost>> {
+        let share = self.done(step) / SOFTENED;
+        if share >= 1.0 || self.config.dual.begin < 1.0 {
+            return None;
+        }
+        self.cost.softened(share)
     }
 
     /// Begins the dual stage when its time has come, and leaves it where the solve went back to before that.

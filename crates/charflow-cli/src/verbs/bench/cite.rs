@@ -184,7 +184,7 @@ pub fn run(bench: &Bench) -> Result<()> {
                 row(&format!("day {to} as it is"), &target)?,
             ];
             let mut fits = Vec::new();
-            let whole = problem_of(&source, &target, d)?;
+            let whole = problem_of(&source, &target, d, "quadratic")?;
             let (m0, m1) = whole.moments();
             let linear = charflow::exact::GaussianMap::from_moments(m0, m1)?;
             let moved: Vec<f64> = source
@@ -200,8 +200,11 @@ pub fn run(bench: &Bench) -> Result<()> {
                 }
                 let config = bench.config(method, source.len() / d, target.len() / d, d)?;
                 let name = format!("{d} components, day {from} to {to}, {}", method.name());
-                let (solution, peak_memory_mb) =
-                    solve(&name, &config, problem_of(&source, &target, d)?)?;
+                let (solution, peak_memory_mb) = solve(
+                    &name,
+                    &config,
+                    problem_of(&source, &target, d, "quadratic")?,
+                )?;
                 if solution.outcome == Outcome::Interrupted {
                     record.interrupted = true;
                     break;

@@ -1,7 +1,7 @@
 //! `bench gaussians`: random Gaussian pairs, whose optimal map is linear and known.
 
 use super::Bench;
-use super::known::{self, Known, Pairs};
+use super::known::{self, Known, Pairs, Plan};
 use crate::failure::{Failure, Result};
 use crate::verbs::data::covariances_of;
 use charflow::exact::GaussianMap;
@@ -119,7 +119,16 @@ pub fn run(bench: &Bench) -> Result<()> {
         ));
     }
     let n = bench.samples.unwrap_or(SAMPLES);
-    known::run(bench, "gaussians", about, &problems, n, &|d| {
-        super::w2::entries(bench, n, d)
-    })
+    known::run(
+        bench,
+        Plan {
+            name: "gaussians",
+            about,
+            problems: &problems,
+            samples: &|_| n,
+            entries: &|problem| super::w2::entries(bench, n, problem.dim()),
+            table: known::table,
+            draw: known::draw,
+        },
+    )
 }

@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::interrupt::{self, Guard};
 use crate::progress::Watcher;
 use crate::terminal::{duration, tell};
-use charflow::cost::{Cost, Quadratic};
+use charflow::cost::{self, Cost, Quadratic};
 use charflow::exact::GaussianMap;
 use charflow::loss::energy_distance;
 use charflow::map::{BackwardMap, ForwardMap, IdentityMap};
@@ -39,6 +39,14 @@ pub trait Known {
     fn dim(&self) -> usize;
     /// Where it comes from, in words.
     fn origin(&self) -> String;
+    /// The cost that its map is optimal for.
+    fn cost(&self) -> &dyn Cost {
+        &Quadratic
+    }
+    /// Its name and what is asked of a fit, where a benchmark has problems of several kinds.
+    fn asked(&self) -> Option<Asked> {
+        None
+    }
     /// Total variance of source and target.
     fn variances(&self) -> [f64; 2];
     /// Source points `x` and `T(x)`.
@@ -55,7 +63,22 @@ pub trait Known {
     fn published(&self) -> Vec<(&'static str, f64)>;
 }
 
-/// A fit to make.
+/// What is asked of a fit.
+#[derive(Serialize, Clone)]
+pub struct Asked {
+    /// The kind of problem: `line`, `pair`.
+    pub problem: String,
+    /// The cost, with its settings.
+    pub cost: String,
+    /// L2-UVP in percent, at most, forward and backward.
+    pub uvp_percent: f64,
+    /// How far the transport cost may be from the true one, in percent of it.
+    pub cost_percent: f64,
+    /// A cost with another cheapest map, if there is one.
+    pub wrong_cost: Option<String>,
+}
+
+/// A fit to make. Its cost is that of the settings.
 pub struct Entry {
     /// Its name in table and figure.
     pub name: String,
@@ -69,38 +92,42 @@ pub struct Entry {
 /// One problem with all that was tried on it.
 #[derive(Serialize)]
 pub struct Run {
-    dim: usize,
+    pub dim: usize,
     data: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     training_points: usize,
     judged_on: usize,
     energy_distance_on: usize,
-    true_cost: f64,
-    rows: Vec<Row>,
+    pub true_cost: f64,
+    pub rows: Vec<Row>,
     published_forward_uvp: Vec<(&'static str, f64)>,
 }
 
+/// One map on one problem.
 #[derive(Serialize)]
-struct Row {
-    map: String,
-    scores: Scores,
+pub struct Row {
+    pub map: String,
+    pub scores: Scores,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fit: Option<Fit>,
+    pub fit: Option<Fit>,
 }
 
 /// Each pair is forward, backward.
 #[derive(Serialize)]
-struct Scores {
-    uvp_percent: [f64; 2],
+pub struct Scores {
+    pub uvp_percent: [f64; 2],
     cosine: [f64; 2],
-    energy_distance: [f64; 2],
-    /// `E l(T(x) - x)`.
-    cost: f64,
+    pub energy_distance: [f64; 2],
+    /// `E l(T(x) - x)` for the cost of the problem; infinite, in JSON null, where the map goes further than the cost allows.
+    pub cost: f64,
 }
 
+/// How a map was fitted.
 #[derive(Serialize)]
-struct Fit {
-    settings: Config,
-    report: Report,
+pub struct Fit {
+    pub settings: Config,
+    pub report: Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_mb: Option<f64>,
     /// The averaged weights on the way, on 4,096 fresh points. Recorded only: nothing is chosen by it.
@@ -117,19 +144,21 @@ struct Point {
 }
 
 /// Points with their true images for judging.
-struct Judge {
+struct Judge<'a> {
     dim: usize,
+    cost: &'a dyn Cost,
     variances: [f64; 2],
     /// Forward, backward.
     pairs: [Pairs; 2],
 }
 
-impl Judge {
-    fn new(problem: &dyn Known, n: usize, seed: u64, stream: u64) -> Result<Self> {
+impl<'a> Judge<'a> {
+    fn new(problem: &'a dyn Known, n: usize, seed: u64, stream: u64) -> Result<Self> {
         let seed = seed.wrapping_add(OTHER_SEED);
         let variances = problem.variances();
         Ok(Judge {
             dim: problem.dim(),
+            cost: problem.cost(),
             variances: [variances[1], variances[0]],
             pairs: [
                 problem.source(n, seed, stream)?,
@@ -173,17 +202,17 @@ impl Judge {
             uvp_percent: self.uvp(&images)?,
             cosine: [cosine(0)?, cosine(1)?],
             energy_distance: [energy(0), energy(1)],
-            cost: mean_cost(&self.pairs[0].0, &images[0], d),
+            cost: mean_cost(self.cost, &self.pairs[0].0, &images[0], d),
         })
     }
 
     fn true_cost(&self) -> f64 {
-        mean_cost(&self.pairs[0].0, &self.pairs[0].1, self.dim)
+        mean_cost(self.cost, &self.pairs[0].0, &self.pairs[0].1, self.dim)
     }
 }
 
 /// `E l(T(x) - x)`.
-fn mean_cost(x: &[f64], images: &[f64], d: usize) -> f64 {
+fn mean_cost(cost: &dyn Cost, x: &[f64], images: &[f64], d: usize) -> f64 {
     let mut v = vec![0.0; d];
     let sum: f64 = x
         .chunks_exact(d)
@@ -192,7 +221,7 @@ fn mean_cost(x: &[f64], images: &[f64], d: usize) -> f64 {
             v.iter_mut()
                 .zip(x.iter().zip(t))
                 .for_each(|(v, (x, t))| *v = t - x);
-            Quadratic.l(&v)
+            cost.l(&v)
         })
         .sum();
     sum / (x.len() / d).max(1) as f64
@@ -201,7 +230,7 @@ fn mean_cost(x: &[f64], images: &[f64], d: usize) -> f64 {
 /// Shows progress as `fit` does, and follows the truth.
 pub struct Recorder<'a> {
     watcher: Watcher<'a>,
-    judge: Option<&'a Judge>,
+    judge: Option<&'a Judge<'a>>,
     curve: Vec<Point>,
 }
 
@@ -252,7 +281,7 @@ impl Observer for Recorder<'_> {
 }
 
 impl<'a> Recorder<'a> {
-    fn new(config: &Config, judge: Option<&'a Judge>) -> Self {
+    fn new(config: &Config, judge: Option<&'a Judge<'a>>) -> Self {
         Recorder {
             watcher: Watcher::new(None, config.time_limit, 0.0, 1.0),
             judge,
@@ -261,14 +290,14 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Source and target for a fit.
+/// Source and target for a fit, with the cost as [`charflow::cost::parse`] reads it.
 ///
 /// # Errors
 /// What [`Samples`] and [`Problem`] find wrong with them.
-pub fn problem_of(source: &[f64], target: &[f64], d: usize) -> Result<Problem> {
+pub fn problem_of(source: &[f64], target: &[f64], d: usize, cost: &str) -> Result<Problem> {
     let source = Samples::from_f64(source, d)?.named("source");
     let target = Samples::from_f64(target, d)?.named("target");
-    Ok(Problem::new(source, target, Box::new(Quadratic))?)
+    Ok(Problem::new(source, target, cost::parse(cost)?)?)
 }
 
 /// One fit; its peak of memory in megabytes, where it can be told.
@@ -317,20 +346,37 @@ pub fn steps_in_time(config: &Config, problem: Problem) -> Result<u64> {
     Ok(((rate * config.time_limit) as u64).max(1))
 }
 
+/// A benchmark: its problems, what is fitted to each, and how it is shown.
+pub struct Plan<'a> {
+    /// Its name.
+    pub name: &'static str,
+    /// What a reader has to know, a sentence each.
+    pub about: Vec<String>,
+    /// The problems.
+    pub problems: &'a [Box<dyn Known>],
+    /// Training points of each side for a problem.
+    pub samples: &'a dyn Fn(&dyn Known) -> usize,
+    /// The fits to make for a problem.
+    pub entries: &'a dyn Fn(&dyn Known) -> Result<Vec<Entry>>,
+    /// The table of all runs: [`table`], or one of its own.
+    pub table: fn(&[Run]) -> String,
+    /// The figure `error`, false where there is nothing to draw: [`draw`], or one of its own.
+    pub draw: fn(&[Run], &Path) -> Result<bool>,
+}
+
 /// Fits and judges all problems, and writes what came out.
-///
-/// `entries` are the fits to make for `n` points of each side in `d` dimensions.
 ///
 /// # Errors
 /// What the problems, the solver or the disk say; [`Failure::Short`] after an interrupt, when all that was done is written.
-pub fn run(
-    bench: &Bench,
-    benchmark: &'static str,
-    about: Vec<String>,
-    problems: &[Box<dyn Known>],
-    n: usize,
-    entries: &dyn Fn(usize) -> Result<Vec<Entry>>,
-) -> Result<()> {
+pub fn run(bench: &Bench, plan: Plan<'_>) -> Result<()> {
+    let Plan {
+        name: benchmark,
+        about,
+        problems,
+        table,
+        draw,
+        ..
+    } = plan;
     let out = bench.folder(benchmark)?;
     let mut record = Record::new(benchmark, about);
     record.about.push(format!(
@@ -340,14 +386,16 @@ pub fn run(
     let guard = Guard::new();
     for problem in problems {
         let d = problem.dim();
-        let entries = entries(d)?;
+        let n = (plan.samples)(problem.as_ref());
+        let entries = (plan.entries)(problem.as_ref())?;
         let (source, _) = problem.source(n, bench.seed, 0)?;
         // Other source points than those of the fit lie behind the target: the samples are not paired.
         let (target, _) = problem.target(n, bench.seed, 1)?;
         let judge = Judge::new(problem.as_ref(), JUDGED_ON, bench.seed, 0)?;
         let curve_judge = Judge::new(problem.as_ref(), CURVE_POINTS, bench.seed, 2)?;
         let linear = {
-            let whole = problem_of(&source, &target, d)?;
+            // The closed form is that of the quadratic cost, whatever the cost of the problem.
+            let whole = problem_of(&source, &target, d, "quadratic")?;
             let (m0, m1) = whole.moments();
             GaussianMap::from_moments(m0, m1)?
         };
@@ -360,6 +408,7 @@ pub fn run(
         record.runs.push(Run {
             dim: d,
             data: problem.origin(),
+            asked: problem.asked(),
             training_points: n,
             judged_on: JUDGED_ON,
             energy_distance_on: ENERGY_POINTS,
@@ -370,21 +419,26 @@ pub fn run(
             ],
             published_forward_uvp: problem.published(),
         });
+        // Several problems have the same dimension: those say their names.
+        let of = problem.asked().map_or(String::new(), |a| {
+            format!("{}, {}, ", a.problem, cost::short(&a.cost))
+        });
         for entry in entries {
             let Entry {
                 name, mut config, ..
             } = entry;
             if entry.steps_by_time && config.time_limit > 0.0 {
-                config.steps = steps_in_time(&config, problem_of(&source, &target, d)?)?;
+                config.steps =
+                    steps_in_time(&config, problem_of(&source, &target, d, &config.cost)?)?;
             }
             if interrupt::asked() {
                 record.interrupted = true;
                 break;
             }
             let mut recorder = Recorder::new(&config, Some(&curve_judge));
-            let whole = problem_of(&source, &target, d)?;
+            let whole = problem_of(&source, &target, d, &config.cost)?;
             let (solution, peak_memory_mb) =
-                solve_with(&format!("d {d}, {name}"), &config, whole, &mut recorder)?;
+                solve_with(&format!("{of}d {d}, {name}"), &config, whole, &mut recorder)?;
             if solution.outcome == Outcome::Interrupted {
                 record.interrupted = true;
                 break;
@@ -420,7 +474,7 @@ pub fn run(
 }
 
 /// All rows, then what others have published beside ours.
-fn table(runs: &[Run]) -> String {
+pub fn table(runs: &[Run]) -> String {
     let head = [
         "d",
         "map",
@@ -527,7 +581,7 @@ fn published(runs: &[Run]) -> String {
 }
 
 /// Error against time; false where there is no curve to draw.
-fn draw(runs: &[Run], out: &Path) -> Result<bool> {
+pub fn draw(runs: &[Run], out: &Path) -> Result<bool> {
     let several = runs.len() > 1;
     let panel = |k: usize, title: &str| {
         let mut series = Vec::new();

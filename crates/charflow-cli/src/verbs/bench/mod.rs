@@ -2,13 +2,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `w2`, `gaussians`, `study` | which problems, which settings, which published numbers |
+//! | `w2`, `gaussians`, `costs`, `study` | which problems, which settings, which published numbers |
 //! | `known` | fits problems with a known answer, judges them, writes table and figure |
 //! | `cite` | cells of a left-out day |
 //! | `elastic` | cells under a cost that lets coordinates rest |
 //! | `record` | `record.json`, and what it says of the machine |
 
 mod cite;
+mod costs;
 mod elastic;
 mod gaussians;
 mod known;
@@ -25,7 +26,8 @@ use std::path::PathBuf;
 /// Fit a published benchmark, and judge the maps against its truth.
 ///
 /// w2: mixture to map, the continuous Wasserstein-2 benchmark, from its files in --data (or in the folder that CHARFLOW_DATA names, or w2bench in it). gaussians: random
-/// Gaussian pairs; with --data those of {d}D_Test_Distributions.npz. study: what each part of the method is worth, on one problem of w2 (on a random one of its
+/// Gaussian pairs; with --data those of {d}D_Test_Distributions.npz. costs: problems whose optimal map is known for other costs than the quadratic one, each also fitted with a wrong cost where that has
+/// another map. study: what each part of the method is worth, on one problem of w2 (on a random one of its
 /// form if there are no files), the same time for each. cite: single cells, a left-out day predicted from the days around it; --data holds
 /// cite_pca100_day2.npy and so on. elastic: the same cells from day 2 to day 7 under the cost |v|^2 / 2 + gamma sum_i |v_i|, for several gammas: how many coordinates of a
 /// displacement are exactly zero, at what mismatch and what cost.
@@ -36,12 +38,13 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Example (every line runs as printed):
   charflow bench gaussians --dims 2 --samples 2000 --steps 300 -o bench-quick
+  charflow bench costs --problem line --cost power:3 --samples 2000 --steps 300 -o bench-costs-quick
   charflow bench study --dims 2 --samples 2000 --time-limit 2s -o bench-study")]
 pub struct Bench {
     /// The benchmark
     #[arg(value_name = "NAME", value_enum)]
     name: Name,
-    /// Dimensions, with commas [default: all there are; study: 8]
+    /// Dimensions, with commas [default: all there are; study: 8; costs: those of the problem pair, 8,32]
     #[arg(long, value_name = "D", value_delimiter = ',')]
     dims: Vec<usize>,
     /// cite and elastic: principal components, with commas [default: 50,100; elastic: 50]
@@ -50,6 +53,15 @@ pub struct Bench {
     /// elastic: gammas, with commas, in the unit of the cells [default: 0, 1/2, 1, 2, ... 32 times the median move of a coordinate under the linear map]
     #[arg(long, value_name = "GAMMA", value_delimiter = ',')]
     gamma: Vec<f64>,
+    /// costs: a family of problems; may be repeated [default: all]
+    #[arg(long, value_name = "NAME", value_enum)]
+    problem: Vec<Problem>,
+    /// costs: a cost, such as elastic:0.5 or, with the parameter that suits the problem, elastic; may be repeated [default: one of each kind]
+    #[arg(long, value_name = "COST")]
+    cost: Vec<String>,
+    /// costs: without the fits with a wrong cost
+    #[arg(long)]
+    no_wrong: bool,
     /// How much work a fit is given
     #[arg(long, value_enum, default_value_t = Effort::Normal)]
     effort: Effort,
@@ -62,7 +74,7 @@ pub struct Bench {
     /// What to fit, with commas; the linear map is always there
     #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',', default_values_t = [Method::NcfDual])]
     method: Vec<Method>,
-    /// Training points of each side [default: 262144 for w2 and study, 100000 for gaussians]
+    /// Training points of each side [default: 262144 for w2 and study, 100000 for gaussians, 50000 for costs and 20000 on its line]
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
     /// Seed of samples and fits
@@ -89,9 +101,25 @@ pub struct Bench {
 enum Name {
     W2,
     Gaussians,
+    Costs,
     Study,
     Cite,
     Elastic,
+}
+
+/// The families of `charflow_lab::known_costs`.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Problem {
+    /// One dimension: the increasing map, for every convex cost
+    Line,
+    /// All points moved by one vector, for every convex cost
+    Translation,
+    /// Along rays, for costs of the length alone
+    Radial,
+    /// Each coordinate alone, for costs that are sums over coordinates
+    Product,
+    /// A measure and its image under x + V(grad f(x)), f convex, for the cost with this V
+    Pair,
 }
 
 /// How much work a fit is given.
@@ -168,6 +196,7 @@ impl Bench {
         match self.name {
             Name::W2 => w2::run(&self),
             Name::Gaussians => gaussians::run(&self),
+            Name::Costs => costs::run(&self),
             Name::Study => study::run(&self),
             Name::Cite => cite::run(&self),
             Name::Elastic => elastic::run(&self),
@@ -191,6 +220,32 @@ impl Bench {
             elastic::check(self)?;
         } else if !self.gamma.is_empty() {
             return Err(Failure::input("--gamma goes with elastic."));
+        }
+        let asked = [
+            ("--problem", !self.problem.is_empty()),
+            ("--cost", !self.cost.is_empty()),
+            ("--no-wrong", self.no_wrong),
+        ];
+        if let Some((option, _)) = asked.iter().find(|(_, given)| *given)
+            && self.name != Name::Costs
+        {
+            return Err(Failure::input(format!(
+                "{option} goes with the benchmark costs; the problems of the others are for the quadratic cost."
+            )));
+        }
+        if self.name == Name::Costs && self.data.is_some() {
+            return Err(Failure::input(
+                "costs has no --data: its problems are drawn.",
+            ));
+        }
+        if let Some(set) = self
+            .set
+            .iter()
+            .find(|set| set.trim_start().starts_with("cost="))
+        {
+            return Err(Failure::input(format!(
+                "--set {set}: a benchmark's cost is that of its problems; other costs are those of `bench costs --cost`."
+            )));
         }
         if self
             .dims
@@ -241,7 +296,19 @@ impl Bench {
 
     /// The settings of a method with those of the command line over them.
     fn config(&self, method: Method, n: usize, m: usize, d: usize) -> Result<Config> {
-        self.overlaid(settings(method, self.effort, n, m, d)?)
+        self.config_at(self.effort, method, n, m, d)
+    }
+
+    /// [`Bench::config`] at an effort of its own.
+    fn config_at(
+        &self,
+        effort: Effort,
+        method: Method,
+        n: usize,
+        m: usize,
+        d: usize,
+    ) -> Result<Config> {
+        self.overlaid(settings(method, effort, n, m, d)?)
     }
 
     fn overlaid(&self, config: Config) -> Result<Config> {

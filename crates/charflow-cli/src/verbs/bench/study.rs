@@ -1,6 +1,6 @@
 //! `bench study`: what each part of the method is worth, on one problem, with the same time for each variant.
 
-use super::known::{self, Entry, Known};
+use super::known::{self, Entry, Known, Plan};
 use super::w2::{self, Mixture, SAMPLES};
 use super::{Bench, Method};
 use crate::failure::{Failure, Result};
@@ -112,7 +112,8 @@ pub fn run(bench: &Bench) -> Result<()> {
         problem,
         of_the_benchmark,
     })];
-    known::run(bench, "study", about, &problems, n, &|d| {
+    let entries = |problem: &dyn Known| {
+        let d = problem.dim();
         VARIANTS
             .iter()
             .enumerate()
@@ -137,5 +138,17 @@ pub fn run(bench: &Bench) -> Result<()> {
                 })
             })
             .collect()
-    })
+    };
+    known::run(
+        bench,
+        Plan {
+            name: "study",
+            about,
+            problems: &problems,
+            samples: &|_| n,
+            entries: &entries,
+            table: known::table,
+            draw: known::draw,
+        },
+    )
 }

@@ -1,7 +1,7 @@
 //! `bench w2`: mixture to map, the continuous Wasserstein-2 benchmark (Korotin et al., NeurIPS 2021).
 
 use super::Bench;
-use super::known::{self, Entry, Known, Pairs};
+use super::known::{self, Entry, Known, Pairs, Plan};
 use crate::failure::{Failure, Result};
 use charflow_lab::MixtureToMap;
 use std::path::{Path, PathBuf};
@@ -222,7 +222,18 @@ pub fn run(bench: &Bench) -> Result<()> {
          samples at every step; here a fit sees the given number of points of each side, not paired."
             .to_string(),
     ];
-    known::run(bench, "w2", about, &problems, n, &|d| entries(bench, n, d))
+    known::run(
+        bench,
+        Plan {
+            name: "w2",
+            about,
+            problems: &problems,
+            samples: &|_| n,
+            entries: &|problem| entries(bench, n, problem.dim()),
+            table: known::table,
+            draw: known::draw,
+        },
+    )
 }
 
 /// The methods asked for, with their settings.

@@ -1,0 +1,277 @@
+//! Numbers of several things on several tasks: a row for each task, a dot for each thing on a logarithmic axis (Cleveland, "The Elements of Graphing Data", 1985).
+//!
+//! Each dot comes in two sides, filled and hollow, such as forward and backward. Rows stand in groups; a tick in a row marks what is asked for.
+
+use std::path::{Path, PathBuf};
+
+use super::axis::{Axis, Scale};
+use super::drawing::{Anchor, Drawing, Ink, Item};
+use super::panel::{LABEL_SIZE, TICK_SIZE};
+use super::{font, palette};
+use crate::LabError;
+
+/// Width of the panel in pixels.
+const WIDTH: f32 = 470.0;
+/// Height of a row, of a group's heading.
+const ROW: f32 = 17.0;
+const HEADING: f32 = 24.0;
+const RADIUS: f32 = 4.0;
+/// Values below this are drawn here: of a value that is zero but for rounding, the size says nothing.
+const LEAST: f64 = 1e-3;
+
+/// One row: a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DotRow {
+    /// Its name.
+    pub label: String,
+    /// What was measured: whose it is, and the two sides. Values that are not finite are left out.
+    pub dots: Vec<(String, [f64; 2])>,
+    /// The value asked for, at most.
+    pub asked: f64,
+}
+
+/// Groups of rows over one axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DotFigure<'a> {
+    /// Heading and rows of each group.
+    pub groups: &'a [(String, Vec<DotRow>)],
+    /// Name of the axis.
+    pub x_label: &'a str,
+    /// Names of the sides: filled, hollow.
+    pub sides: [&'a str; 2],
+}
+
+impl DotFigure<'_> {
+    /// Writes `stem.png` and `stem.svg` (`dots.*` inside, if `stem` is a directory) and returns the two paths.
+    ///
+    /// # Errors
+    /// No finite value to draw; a file that cannot be written.
+    pub fn save(&self, stem: &Path) -> Result<Vec<PathBuf>, LabError> {
+        self.drawing()?.save(stem, "dots")
+    }
+
+    fn drawing(&self) -> Result<Drawing, LabError> {
+        let rows = || self.groups.iter().flat_map(|(_, rows)| rows);
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in rows().flat_map(|row| &row.dots) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        let values = rows()
+            .flat_map(|row| row.dots.iter().flat_map(|d| d.1))
+            .filter(|v| v.is_finite());
+        let [low, high] = values.fold([f64::INFINITY, 0.0_f64], |e, v| {
+            [e[0].min(v.max(LEAST)), e[1].max(v.max(LEAST))]
+        });
+        if low > high {
+            return Err(LabError::Input("there are no finite values to draw".into()));
+        }
+        let asked = rows().map(|row| row.asked).fold(0.0, f64::max);
+        let axis = Axis::scaled(0.7 * low, 1.4 * high.max(asked), Scale::Log);
+
+        let labels = rows().map(|row| font::width(&row.label, LABEL_SIZE));
+        let left = 24.0 + labels.fold(0.0, f32::max).min(220.0);
+        let mut drawing = Drawing {
+            width: left + WIDTH + 24.0,
+            height: 0.0,
+            items: Vec::new(),
+            title: self.x_label.to_string(),
+        };
+        let x = |v: f64| left + WIDTH * axis.share(Scale::Log.apply(v.max(LEAST))) as f32;
+        let ink = |name: &str| {
+            let k = names.iter().position(|n| *n == name).unwrap_or(0);
+            palette::category(k, names.len())
+        };
+        let top = legend(&mut drawing, left, &names, self.sides, &ink);
+
+        let count: usize = rows().count();
+        let bottom = top + HEADING * self.groups.len() as f32 + ROW * count as f32 + 6.0;
+        for tick in &axis.ticks {
+            let at = left + WIDTH * axis.share(tick.at) as f32;
+            drawing.line(vec![[at, top], [at, bottom]], 0.9, palette::GRID);
+            if !tick.label.is_empty() {
+                drawing.text(
+                    [at, bottom + 14.0],
+                    tick.label.clone(),
+                    TICK_SIZE,
+                    Anchor::Middle,
+                    palette::QUIET,
+                );
+            }
+        }
+        let mut y = top;
+        for (title, rows) in self.groups {
+            y += HEADING;
+            drawing.text(
+                [12.0, y - 7.0],
+                font::fit(title, 12.0, left),
+                12.0,
+                Anchor::Start,
+                palette::TEXT,
+            );
+            for row in rows {
+                let middle = y + 0.5 * ROW;
+                drawing.text(
+                    [left - 8.0, middle + 4.0],
+                    font::fit(&row.label, LABEL_SIZE, left - 16.0),
+                    LABEL_SIZE,
+                    Anchor::End,
+                    palette::TEXT,
+                );
+                let ends = [[left, middle], [left + WIDTH, middle]];
+                drawing.line(ends.to_vec(), 0.6, palette::GRID);
+                let goal = x(row.asked);
+                let mark = [[goal, middle - 0.5 * ROW], [goal, middle + 0.5 * ROW]];
+                drawing.line(mark.to_vec(), 1.4, palette::BORDER);
+                for (name, sides) in &row.dots {
+                    // Hollow first: where both fall on one place, the filled one is seen within the ring.
+                    for (k, v) in sides
+                        .iter()
+                        .enumerate()
+                        .rev()
+                        .filter(|(_, v)| v.is_finite())
+                    {
+                        dot(&mut drawing, [x(*v), middle], k == 1, ink(name));
+                    }
+                }
+                y += ROW;
+            }
+        }
+        let frame = [
+            [left, top],
+            [left + WIDTH, top],
+            [left + WIDTH, bottom],
+            [left, bottom],
+            [left, top],
+        ];
+        drawing.line(frame.to_vec(), 0.9, palette::BORDER);
+        drawing.text(
+            [left + 0.5 * WIDTH, bottom + 32.0],
+            self.x_label.to_string(),
+            LABEL_SIZE,
+            Anchor::Middle,
+            palette::TEXT,
+        );
+        drawing.height = bottom + 42.0;
+        Ok(drawing)
+    }
+}
+
+/// The names with their colours, the sides with their shapes and the mark of what is asked; returns where the panel begins.
+fn legend(
+    drawing: &mut Drawing,
+    left: f32,
+    names: &[&str],
+    sides: [&str; 2],
+    ink: &dyn Fn(&str) -> Ink,
+) -> f32 {
+    let mut entries: Vec<(String, bool, Option<Ink>)> = names
+        .iter()
+        .map(|name| ((*name).to_string(), false, Some(ink(name))))
+        .collect();
+    for (k, side) in sides.into_iter().enumerate() {
+        entries.push((side.to_string(), k == 1, Some(palette::QUIET)));
+    }
+    entries.push(("asked, at most".into(), false, None));
+    let (mut x, mut y) = (left, 20.0);
+    for (text, hollow, ink) in entries {
+        let wide = 30.0 + font::width(&text, LABEL_SIZE);
+        if x + wide > left + WIDTH && x > left {
+            (x, y) = (left, y + 17.0);
+        }
+        match ink {
+            Some(ink) => dot(drawing, [x + 6.0, y - 4.0], hollow, ink),
+            None => drawing.line(
+                vec![[x + 6.0, y - 10.0], [x + 6.0, y + 2.0]],
+                1.4,
+                palette::BORDER,
+            ),
+        }
+        drawing.text(
+            [x + 15.0, y],
+            text,
+            LABEL_SIZE,
+            Anchor::Start,
+            palette::TEXT,
+        );
+        x += wide;
+    }
+    y + 14.0
+}
+
+fn dot(drawing: &mut Drawing, at: [f32; 2], hollow: bool, ink: Ink) {
+    drawing.items.push(Item::Dots {
+        points: vec![at],
+        radius: RADIUS,
+        ink,
+    });
+    if hollow {
+        drawing.items.push(Item::Dots {
+            points: vec![at],
+            radius: RADIUS - 1.6,
+            ink: Ink::solid([255; 3]),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups() -> Vec<(String, Vec<DotRow>)> {
+        let row = |label: &str, values: [f64; 3]| DotRow {
+            label: label.into(),
+            dots: ["linear", "ncf+dual", "a wrong cost"]
+                .iter()
+                .zip(values)
+                .map(|(name, v)| ((*name).to_string(), [v, 0.4 * v]))
+                .collect(),
+            asked: 2.0,
+        };
+        vec![
+            (
+                "line, d = 1".into(),
+                vec![
+                    row("quadratic", [17.0, 0.1, f64::NAN]),
+                    row("power:3", [17.0, 0.3, f64::NAN]),
+                ],
+            ),
+            (
+                "pair, d = 32".into(),
+                vec![
+                    row("elastic:0.8", [23.0, 1.9, 5.0]),
+                    row("mahalanobis", [21.0, 0.0, 30.0]),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_dot_lies_in_the_panel_and_rows_stand_apart() {
+        let groups = groups();
+        let figure = DotFigure {
+            groups: &groups,
+            x_label: "L2-UVP, %",
+            sides: ["forward", "backward"],
+        };
+        let drawing = figure.drawing().unwrap();
+        super::super::testing::look(&drawing, "dots");
+        super::super::testing::assert_inside(&drawing, 1);
+        let dots = drawing.items.iter().filter(
+            |item| matches!(item, Item::Dots { radius, ink, .. } if *radius == RADIUS && *ink != palette::QUIET),
+        );
+        // Three names in the legend; two sides of ten finite values.
+        assert_eq!(dots.count(), 3 + 2 * 10);
+    }
+
+    #[test]
+    fn nothing_to_draw_is_told() {
+        let figure = DotFigure {
+            groups: &[],
+            x_label: "",
+            sides: ["", ""],
+        };
+        assert!(figure.drawing().is_err());
+    }
+}
