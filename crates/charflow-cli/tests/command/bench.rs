@@ -189,7 +189,7 @@ fn elastic_from_end_to_end() {
     .well();
     assert!(ended.out.contains("Median move"), "{}", ended.out);
     let record = json(&place.bytes("out/record.json"));
-    assert_eq!(record["runs"][0]["rows"].as_array().unwrap().len(), 6);
+    assert_eq!(record["runs"][0]["rows"].as_array().unwrap().len(), 8);
 }
 
 #[test]

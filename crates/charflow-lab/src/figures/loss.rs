@@ -165,6 +165,7 @@ struct Plan<'a> {
     panel: &'a LossPanel,
     look: Look,
     scale: Scale,
+    x_scale: Scale,
     x: Axis,
     y: Axis,
     y_width: f32,
@@ -186,16 +187,15 @@ impl<'a> Plan<'a> {
                 [r[0].min(v), r[1].max(v)]
             })
         };
-        let curves = panel
-            .series
-            .iter()
-            .filter(|s| s.style != Style::Level)
-            .flat_map(|s| &s.points);
-        let mut steps = range(
-            &mut curves
+        let curves = || {
+            panel
+                .series
+                .iter()
+                .filter(|s| s.style != Style::Level)
+                .flat_map(|s| &s.points)
                 .filter(|p| p.0.is_finite() && p.1.is_finite())
-                .map(|p| p.0),
-        );
+        };
+        let mut steps = range(&mut curves().map(|p| p.0));
         let mut values = range(&mut points().map(|p| p.1));
         if values[0] > values[1] {
             values = [0.0, 1.0];
@@ -221,9 +221,19 @@ impl<'a> Plan<'a> {
             _ => Axis::scaled(values[0], values[1], scale),
         };
         let pad = 0.015 * (steps[1] - steps[0]);
-        let x = match look {
-            Look::Run => Axis::steps(steps[0] - pad, steps[1] + pad),
-            Look::Sweep => Axis::linear(steps[0] - pad, steps[1] + pad, 6),
+        let least = curves().map(|p| p.0).filter(|x| *x > 0.0);
+        let least = least.fold(f64::INFINITY, f64::min);
+        let (x, x_scale) = match look {
+            Look::Run => (Axis::steps(steps[0] - pad, steps[1] + pad), Scale::Linear),
+            // Settings that double from one to the next, and perhaps none at all.
+            Look::Sweep if steps[0] >= 0.0 && steps[1] > FAR_APART * least => {
+                let scale = Scale::Symlog(10f64.powi(least.log10().floor() as i32));
+                (Axis::scaled(steps[0], steps[1], scale), scale)
+            }
+            Look::Sweep => (
+                Axis::linear(steps[0] - pad, steps[1] + pad, 6),
+                Scale::Linear,
+            ),
         };
         let mut legend: Vec<Vec<(usize, f32)>> = Vec::new();
         let mut used = f32::INFINITY;
@@ -247,6 +257,7 @@ impl<'a> Plan<'a> {
             panel,
             look,
             scale,
+            x_scale,
             y_width: Frame::y_label_width(&y),
             x,
             y,
@@ -274,6 +285,10 @@ impl<'a> Plan<'a> {
             drawing.line(vec![[left, y], [left + PANEL[0], y]], 0.9, palette::BORDER);
         }
         let centre = left + 0.5 * PANEL[0];
+        let x_note = match self.x_scale {
+            Scale::Symlog(c) => format!("linear below {}", plain_power(c)),
+            _ => self.x.note.clone(),
+        };
         let title = font::fit(&self.panel.title, 12.0, PANEL[0]);
         drawing.text(
             [centre, top - head + 16.0],
@@ -284,7 +299,7 @@ impl<'a> Plan<'a> {
         );
         drawing.text(
             [centre, top + PANEL[1] + 30.0],
-            with_note(x_label, &self.x.note, PANEL[0]),
+            with_note(x_label, &x_note, PANEL[0]),
             LABEL_SIZE,
             Anchor::Middle,
             palette::TEXT,
@@ -325,7 +340,7 @@ impl<'a> Plan<'a> {
     }
 
     fn draw_series(&self, drawing: &mut Drawing, frame: &Frame, series: &Series, ink: Ink) {
-        let place = |p: &(f64, f64)| frame.place(p.0, self.scale.apply(p.1));
+        let place = |p: &(f64, f64)| frame.place(self.x_scale.apply(p.0), self.scale.apply(p.1));
         let drawable = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
         match series.style {
             Style::Level => {

@@ -1,6 +1,7 @@
 //! What came out against a setting: a dot for each run, joined by lines, in panels that share the horizontal axis.
 //!
 //! Values are drawn from zero, and logarithmically only where they are positive and more than a decade and a half apart, so that a share of nothing stands on the ground.
+//! Settings as far apart are drawn logarithmically too, linear between zero and the power of ten below the least positive one.
 
 use std::path::{Path, PathBuf};
 
@@ -41,8 +42,13 @@ mod tests {
 
     #[test]
     fn a_setting_of_zero_and_values_of_zero_are_drawn() {
-        for (name, scale) in [("sweep", 1.0), ("sweep-tiny", 1e-7), ("sweep-huge", 1e7)] {
-            let at = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0].map(|x| x * scale);
+        let near = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0];
+        for (name, at) in [
+            ("sweep", near),
+            ("sweep-tiny", near.map(|x| 1e-7 * x)),
+            ("sweep-huge", near.map(|x| 1e7 * x)),
+            ("sweep-far", [0.0, 1.1, 2.3, 9.1, 36.0, 73.0]),
+        ] {
             let line = |name: &str, values: [f64; 6], color| {
                 Series::new(
                     name,

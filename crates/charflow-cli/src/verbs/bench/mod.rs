@@ -50,7 +50,7 @@ pub struct Bench {
     /// cite and elastic: principal components, with commas [default: 50,100; elastic: 50]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     components: Vec<usize>,
-    /// elastic: gammas, with commas, in the unit of the cells [default: 0, 1/4, 1/2, 1, 2 and 4 times the median move of a coordinate under the linear map]
+    /// elastic: gammas, with commas, in the unit of the cells [default: 0, 1/2, 1, 2, ... 32 times the median move of a coordinate under the linear map]
     #[arg(long, value_name = "GAMMA", value_delimiter = ',')]
     gamma: Vec<f64>,
     /// costs: a family of problems; may be repeated [default: all]
