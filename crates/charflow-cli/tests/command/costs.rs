@@ -69,7 +69,7 @@ fn every_cost_goes_from_end_to_end() {
                 "a.csv b.csv -o {run} --steps 20 --seed 1 --cost {cost}"
             ))
             .well();
-        // A person is shown the short name, once in the head line and once with the evaluation.
+        // A person is shown the short name.
         let head = ended.out.lines().nth(1).unwrap();
         assert!(head.contains(shown), "{cost}: {head}");
         let config = String::from_utf8(place.bytes(&format!("{run}/config.toml"))).unwrap();
