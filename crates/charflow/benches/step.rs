@@ -154,6 +154,7 @@ fn step(s: &Setting, threads: usize, cost: &dyn Cost) -> f64 {
                 evaluations: s.searches,
                 // Never met: the search is as long as it can be.
                 tolerance: 0.0,
+                radius: f64::INFINITY,
             },
             ..DualWeights::OFF
         },

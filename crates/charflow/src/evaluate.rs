@@ -556,7 +556,7 @@ impl fmt::Display for Evaluation {
             self.points[1],
             self.dim,
             if self.dim == 1 { "" } else { "s" },
-            self.cost
+            cost::short(&self.cost)
         )?;
         write!(f, "{:<12} {:>28} {:>28}", "", "forward", "backward")?;
         writeln!(f)?;

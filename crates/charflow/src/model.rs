@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The version of the file format this crate writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The key of the JSON text in the file's metadata.
 const METADATA_KEY: &str = "charflow";
@@ -176,6 +176,12 @@ impl CharacteristicMap {
                 ),
             ));
         }
+        if let Some(d) = cost.dim().filter(|d| *d != info.dim) {
+            return Err(Error::config(
+                "cost",
+                format!("the cost is for {d} dimensions, the model has {}", info.dim),
+            ));
+        }
         let shape = Shape {
             dim: info.dim,
             layers: info.config.layers()?,
@@ -211,7 +217,15 @@ impl CharacteristicMap {
                     "the network is added to a linear map, which is missing",
                 ));
             }
-            _ => None,
+            ("none", _) => None,
+            (other, _) => {
+                return Err(Error::config(
+                    "warm_start",
+                    format!(
+                        "there is no start \"{other}\"; was the file written by a newer version?"
+                    ),
+                ));
+            }
         };
         let mut potential = WarmPotential::new(Isa::current(), shape, warm);
         potential.set_parameters(theta);
@@ -250,13 +264,33 @@ impl CharacteristicMap {
     pub fn out_of_reach(&self, x: &[f64]) -> Option<(usize, usize)> {
         let d = self.dim();
         let Scaling { shift, scale } = &self.scaling;
+        let given = x;
         let x = &*self.entered(x);
         let at = x
             .chunks_exact(d)
             .flatten()
             .zip(shift.iter().cycle())
             .position(|(x, s)| !(((x - s) / scale) as f32).is_finite())?;
-        Some((at / d, at % d))
+        let row = at / d;
+        // In other coordinates all columns take part; the one that is farthest out is the likeliest reason.
+        let column = match self.cost.coordinates() {
+            None => at % d,
+            Some(_) => self.farthest_column(&given[row * d..(row + 1) * d]),
+        };
+        Some((row, column))
+    }
+
+    /// The column, from 0, in which a point `x: [d]` lies farthest from the middle of the data, in the user's units.
+    #[must_use]
+    pub fn farthest_column(&self, x: &[f64]) -> usize {
+        let mut middle = self.scaling.shift.clone();
+        if let Some(coordinates) = self.cost.coordinates() {
+            coordinates.leave(&mut middle);
+        }
+        let out = |j: usize| (x[j] - middle[j]).abs();
+        (0..x.len())
+            .max_by(|&i, &j| out(i).total_cmp(&out(j)))
+            .unwrap_or(0)
     }
 
     /// Dimension `d` of the points.

@@ -97,7 +97,7 @@ impl Problem {
                 if source.dim() == 1 { "" } else { "s" }
             )));
         }
-        notes.extend(reach::check(&source, &target, cost.as_ref())?);
+        notes.extend(reach::check(&source, &target, &pairing, cost.as_ref())?);
         let (source, target, outside) = match cost.coordinates() {
             None => (source, target, None),
             Some(coordinates) => {

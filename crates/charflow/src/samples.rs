@@ -377,7 +377,12 @@ impl Samples {
         points
             .par_chunks_mut(self.dim * 1024)
             .for_each(|rows| coordinates.enter(rows));
-        let inside = Self::from_f64(&points, self.dim)?;
+        let inside = Self::from_f64(&points, self.dim).map_err(|e| {
+            Error::problem(format!(
+                "{}, in the coordinates of the cost: {e}",
+                self.name
+            ))
+        })?;
         Ok(Self {
             values: inside.values,
             origin: inside.origin,

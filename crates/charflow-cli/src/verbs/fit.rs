@@ -161,11 +161,13 @@ impl Fit {
         // What is looked at afterwards is copied now: the solver works on the points in place.
         let clouds = (!self.no_figures).then(|| {
             let files = [&data.source, &data.target];
-            Clouds::of(files, problem.source(), problem.target())
+            let [source, target] = problem.given();
+            Clouds::of(files, source, target)
         });
         if !self.json {
             say(&begun(&problem, &config, &data, &checkpoint))?;
         }
+        let said = problem.notes().to_vec();
         let solution = self.solve(&run, problem, &config, &data, checkpoint)?;
         solution.map.save(&run.model())?;
         run.write_history(&solution.history)?;
@@ -220,7 +222,7 @@ impl Fit {
         if self.json {
             say(&json)?;
         } else {
-            say(&ended(&solution, &config))?;
+            say(&ended(&solution, &config, &said))?;
             if let Some(evaluation) = &evaluation {
                 say(&format!(
                     "\non {}:\n{}",
@@ -669,10 +671,14 @@ fn begun(
     if let Some(checkpoint) = checkpoint {
         text.push_str(&format!("\ngoing on from step {}", checkpoint.step()));
     }
+    for note in problem.notes() {
+        text.push_str(&format!("\nnote: {note}"));
+    }
     text
 }
 
-fn ended(solution: &Solution, config: &Config) -> String {
+/// `said` are the notes that were told before.
+fn ended(solution: &Solution, config: &Config, said: &[String]) -> String {
     let report = &solution.report;
     let how = match solution.outcome {
         Outcome::StepLimit => "done",
@@ -692,7 +698,7 @@ fn ended(solution: &Solution, config: &Config) -> String {
         report.chosen_step,
         report.chosen_by
     );
-    for line in &report.notes {
+    for line in report.notes.iter().filter(|line| !said.contains(line)) {
         text.push_str(&format!("\nnote: {line}"));
     }
     text

@@ -237,11 +237,7 @@ impl Transport {
         let (column, why) = match map.out_of_reach(row) {
             Some((_, j)) => (j, "single precision in the model's units does not hold it"),
             // The value farthest out.
-            None => {
-                let out = |j: usize| (row[j] - map.scaling().shift[j]).abs();
-                let column = (0..d).max_by(|&i, &j| out(i).total_cmp(&out(j)))?;
-                (column, "its image is not finite")
-            }
+            None => (map.farthest_column(row), "its image is not finite"),
         };
         Some(Failure::input(format!(
             "{}, row {}, column `{}`: the value {:e} lies too far outside the data the model was fitted on: {why}. Leave the row out or mend it.",

@@ -95,12 +95,6 @@ fn the_map_is_not_the_cheapest_for_the_wrong_cost() {
                 (own - least) / own
             })
             .fold(0.0, f64::max);
-        println!(
-            "{} {d} {} wrong {}: {gain:.2e}",
-            family.name(),
-            short(name),
-            short(&wrong.name())
-        );
         assert!(
             gain > 1e-5,
             "{}, d {d}, {name}, {}: {gain}",
@@ -165,7 +159,6 @@ fn the_problems_are_neither_linear_nor_small() {
             ends[0],
             ends[1]
         );
-        println!("{what}");
         assert!(ends[1] < problem.cost().reach(), "{what}");
         match family {
             Family::Translation => assert!(uvp[0] < 1e-6, "{what}"),

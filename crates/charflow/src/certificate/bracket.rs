@@ -5,7 +5,7 @@
 //! ```
 //!
 //! for the empirical measures `mu_k, nu_k` of `k` points each. `lower` is the dual value of a pair that is feasible on the points themselves, `upper` the cost of a
-//! coupling: the exact assignment of `T(x_i)` to `y_j`. Both hold whatever the potential and the map are. For large `k` the bracket closes around `W(mu, nu)` from
+//! coupling: the exact assignment of `T(x_i)` to `y_j`. (A coupling that a cost with a limit forbids has no cost, and `upper` is left out.) Both hold whatever the potential and the map are. For large `k` the bracket closes around `W(mu, nu)` from
 //! above, and slowly in high dimension: the cost between two samples is larger than between their laws.
 
 use super::mismatch::{Cloud, finite, some_rows};
@@ -71,8 +71,13 @@ pub(crate) fn between(
             }
         },
     );
-    if costs.iter().any(|c| !c.is_finite()) {
-        return Ok(None);
+    // What the cost forbids is matched only where nothing else is left; the coupling is judged by its own cost below, whatever matched it.
+    let largest = costs.iter().copied().filter(|c| c.is_finite());
+    let forbidden = k as f64 * (1.0 + largest.fold(0.0, f64::max));
+    for c in &mut costs {
+        if !c.is_finite() {
+            *c = forbidden;
+        }
     }
     let columns = assignment(&costs, k)?;
     let mut v = vec![0.0; d];

@@ -21,8 +21,8 @@ use rayon::prelude::*;
 /// Resamples: the 5 % quantile is then one of them.
 const RESAMPLES: usize = 999;
 
-/// From so many points on, an error of a resample counts as at least this share of that of the sample.
-const MANY: usize = 50;
+/// From so many points on (as many as their weights are worth), an error of a resample counts as at least this share of that of the sample.
+const MANY: f64 = 50.0;
 const LEAST_ERROR: f64 = 0.1;
 
 /// The 95 % quantile of the normal law.
@@ -77,7 +77,13 @@ pub(crate) fn upper(s: &[f64], c: Option<&[f64]>, weights: Option<&[f64]>, seed:
             ..none
         };
     };
-    let least = if n >= MANY { LEAST_ERROR * se } else { 0.0 };
+    let squares: f64 = (0..n).map(|i| weight(i).powi(2)).sum();
+    let effective = (0..n).map(weight).sum::<f64>().powi(2) / squares;
+    let least = if effective >= MANY {
+        LEAST_ERROR * se
+    } else {
+        0.0
+    };
     let mut t: Vec<f64> = (0..RESAMPLES)
         .into_par_iter()
         .map_init(

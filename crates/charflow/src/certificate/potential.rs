@@ -10,7 +10,7 @@
 
 use crate::characteristic::conjugate::{Conjugate, End, Found, Search};
 use crate::characteristic::flow::Velocity;
-use crate::cost::{Coordinates, Cost, Quadratic};
+use crate::cost::{Coordinates, Cost, Quadratic, is_quadratic};
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::loss::objective::to_lanes;
@@ -79,7 +79,7 @@ impl SourcePotential {
         }
     }
 
-    /// The potential of a linear map between Gaussians, for the quadratic cost: exact for that map.
+    /// The potential of a linear map between Gaussians, for the quadratic cost, in the map's own coordinates if it has some: exact for that map.
     #[must_use]
     pub fn of_gaussian(map: &GaussianMap) -> Self {
         let d = map.dim();
@@ -107,7 +107,7 @@ impl SourcePotential {
             inner: Box::new(Quadratic),
             factor: 1.0,
             cost: Quadratic.name(),
-            coordinates: None,
+            coordinates: map.coordinates().cloned(),
         }
     }
 
@@ -141,7 +141,7 @@ impl SourcePotential {
 
     pub(crate) fn is_quadratic(&self) -> bool {
         // In its coordinates the Mahalanobis cost is one of these too.
-        self.inner.name() == Quadratic.name()
+        is_quadratic(self.inner.as_ref())
     }
 
     /// `z = (x - shift) / s`, or `(B x - shift) / s` with the coordinates of the cost.

@@ -61,6 +61,7 @@ pub(crate) struct Transform {
 const SHORT: Search = Search {
     evaluations: 14,
     tolerance: 1e-3,
+    radius: f64::INFINITY,
 };
 
 /// Refinement, in rounds: those not done yet go on together, so that few hard points do not keep many waiting.
@@ -398,6 +399,7 @@ fn search_all(source: &Source<'_>, mut tasks: Tasks, discrete: Vec<f64>) -> Tran
         let limits = Search {
             evaluations,
             tolerance: TOLERANCE,
+            radius: f64::INFINITY,
         };
         let again = source.potential.search(&y, &mut z, limits);
         for ((&t, z), again) in open.iter().zip(z.chunks_exact(d)).zip(&again) {

@@ -59,6 +59,11 @@ pub struct Search {
     pub evaluations: usize,
     /// A lane is done where `|R|^2 <= tolerance^2 (|given - z|^2 + d)`, `d` being the dimension: solver units have a variance of about one a coordinate.
     pub tolerance: f64,
+    /// Points further than this from zero are not tried, unless the search begins there: in solver units, where zero is the middle of the data.
+    ///
+    /// The minimum of a transform is attained among the points that there are. Far away a network is what it is: one that bends down there has no least value under a cost that grows
+    /// more slowly than it falls (powers below 2), and a single search that gets there would outweigh all the others.
+    pub radius: f64,
 }
 
 /// What became of one lane.
@@ -171,6 +176,8 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
         for inverse in &mut self.inverse {
             inverse.fill(T::ZERO);
         }
+        let radius = T::of(limits.radius * limits.radius);
+        let farthest = dots(d, &self.z, &self.z).map(|r| if r > radius { r } else { radius });
         let mut scale = [T::ONE; BLOCK];
         let mut refused = [0i32; BLOCK];
         for number in 0..limits.evaluations.max(1) {
@@ -212,6 +219,7 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
                     self.trial[i] = self.z[i] + step[s] * self.direction[i];
                 }
             }
+            let outside = dots(d, &self.trial, &self.trial);
             let mut h_trial = [T::ZERO; BLOCK];
             let mut noise_trial = [T::ZERO; BLOCK];
             self.evaluate(
@@ -236,7 +244,9 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
             for s in 0..BLOCK {
                 // Where `h` is flat to its rounding, `R` still tells.
                 let flat = h_trial[s] <= h[s] + T::of(8.0) * noise[s] && after[s] < squares[s];
-                taken[s] = (h_trial[s] <= h[s] + noise[s] || flat) && h_trial[s].is_finite();
+                let near = outside[s] <= farthest[s];
+                taken[s] =
+                    (h_trial[s] <= h[s] + noise[s] || flat) && near && h_trial[s].is_finite();
                 let tiny = 1e-3 * (size[s].f64() * bend[s].f64()).sqrt();
                 // A change of `R` that may be rounding says nothing of the bend. (`distances` holds four times the square of the scale.)
                 let rounding = 1e3 * T::EPSILON.f64();

@@ -16,20 +16,22 @@ pub struct Coordinates {
 }
 
 impl Coordinates {
-    /// `B = A^(1/2)` from the eigenvalues and eigenvectors of a symmetric positive definite `A`.
-    pub(super) fn root(eigen: &SymmetricEigen<f64, nalgebra::Dyn>) -> Self {
-        let q = &eigen.eigenvectors;
-        let of = |f: fn(f64) -> f64| -> DMatrix<f64> {
-            let scaled = DMatrix::from_fn(q.nrows(), q.ncols(), |i, k| {
-                q[(i, k)] * f(eigen.eigenvalues[k])
-            });
+    /// `B = C^(1/2) U` from the eigenvalues and eigenvectors of a symmetric positive definite `C` and the diagonal of `U`.
+    pub(super) fn new(c: &SymmetricEigen<f64, nalgebra::Dyn>, unit: &[f64]) -> Self {
+        let q = &c.eigenvectors;
+        let d = unit.len();
+        let root = |f: fn(f64) -> f64| -> DMatrix<f64> {
+            let scaled = DMatrix::from_fn(d, d, |i, k| q[(i, k)] * f(c.eigenvalues[k]));
             scaled * q.transpose()
         };
-        // Symmetric, so the order of rows and columns does not matter.
+        let rows = |entry: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+            (0..d * d).map(|k| entry(k / d, k % d)).collect()
+        };
+        let (to, back) = (root(f64::sqrt), root(|x| 1.0 / x.sqrt()));
         Coordinates {
-            d: q.nrows(),
-            to: of(f64::sqrt).as_slice().to_vec(),
-            back: of(|x| 1.0 / x.sqrt()).as_slice().to_vec(),
+            d,
+            to: rows(&|i, j| to[(i, j)] * unit[j]),
+            back: rows(&|i, j| back[(i, j)] / unit[i]),
         }
     }
 

@@ -1,7 +1,10 @@
 //! `l(v) = v'Av / 2` with a symmetric positive definite `A: [d, d]`, so `H(q) = q'A^-1 q / 2`, `V(q) = A^-1 q`, `H'' = A^-1`.
 //!
 //! For features that do not mean the same: weights on the diagonal, or a metric that was learned. `A = S^-1` with a covariance `S` is Mahalanobis' own distance (1936).
-//! In the coordinates `B x` with `B = A^(1/2)` it is the quadratic cost, and that is where it is solved: see [`Coordinates`].
+//! In coordinates `B x` with `B'B = A` it is the quadratic cost, and that is where it is solved: see [`Coordinates`].
+//!
+//! Columns may be in units many powers of ten apart. So everything is asked of the matrix `C = D^(-1/2) A D^(-1/2)` with `D` the diagonal of `A`, whose own diagonal is one: `C` is
+//! positive definite as `A` is, and `B = C^(1/2) D^(1/2)`.
 
 use super::{Coordinates, Cost, Quadratic};
 use crate::error::{Error, Result};
@@ -18,7 +21,7 @@ pub struct Mahalanobis {
     coordinates: Coordinates,
 }
 
-/// Smallest eigenvalue beside the largest, at least: beyond that the inverse has no digits that single precision could use.
+/// Smallest eigenvalue of `C`, at least: below that the inverse has no digits that single precision could use.
 const LEAST: f64 = 1e-10;
 
 impl Mahalanobis {
@@ -45,7 +48,6 @@ impl Mahalanobis {
                 i + 1
             ));
         }
-        let largest = rows.iter().flatten().fold(0.0_f64, |m, x| m.max(x.abs()));
         for (i, row) in rows.iter().enumerate() {
             for (j, &x) in row.iter().enumerate() {
                 if !x.is_finite() {
@@ -56,7 +58,7 @@ impl Mahalanobis {
                     ));
                 }
                 let other = rows[j][i];
-                if (x - other).abs() > 1e-6 * largest {
+                if (x - other).abs() > 1e-6 * x.abs().max(other.abs()) {
                     return bad(format!(
                         "the matrix of the Mahalanobis cost is not symmetric: row {}, column {} is {x}, row {}, column {} is {other}; only the symmetric part \
                          (A + A') / 2 counts, give that",
@@ -68,24 +70,36 @@ impl Mahalanobis {
                 }
             }
         }
-        let a = DMatrix::from_fn(d, d, |i, j| 0.5 * (rows[i][j] + rows[j][i]));
-        let eigen = SymmetricEigen::new(a.clone());
-        let (low, high) = (eigen.eigenvalues.min(), eigen.eigenvalues.max());
-        if !(high > 0.0 && low > LEAST * high) {
-            let enough = 1e-6 * high.max(low.abs()).max(f64::MIN_POSITIVE) - low.min(0.0);
+        if let Some(i) = (0..d).find(|&i| rows[i][i] <= 0.0) {
             return bad(format!(
-                "the matrix of the Mahalanobis cost is not positive definite: its eigenvalues go from {low:.3e} to {high:.3e}; with {enough:.3e} added to the \
-                 diagonal it would be"
+                "the matrix of the Mahalanobis cost is not positive definite: row {}, column {} is {}; expected weights above 0 on the diagonal",
+                i + 1,
+                i + 1,
+                rows[i][i]
             ));
         }
+        let a = DMatrix::from_fn(d, d, |i, j| 0.5 * (rows[i][j] + rows[j][i]));
+        let unit: Vec<f64> = (0..d).map(|i| a[(i, i)].sqrt()).collect();
+        let eigen =
+            SymmetricEigen::new(DMatrix::from_fn(d, d, |i, j| a[(i, j)] / unit[i] / unit[j]));
+        let low = eigen.eigenvalues.min();
+        if low.is_nan() || low <= LEAST {
+            return bad(format!(
+                "the matrix of the Mahalanobis cost is not positive definite: with its diagonal scaled to 1 the least eigenvalue is {low:.3e}; expected more than {LEAST:.0e}. \
+                 With every entry of the diagonal times {:.6} it would be",
+                1.0 + 1e-6 - low.min(0.0)
+            ));
+        }
+        let coordinates = Coordinates::new(&eigen, &unit);
         let q = &eigen.eigenvectors;
         let scaled = DMatrix::from_fn(d, d, |i, k| q[(i, k)] / eigen.eigenvalues[k]);
-        let inverse = scaled * q.transpose();
+        let inner = scaled * q.transpose();
+        let inverse = DMatrix::from_fn(d, d, |i, j| inner[(i, j)] / unit[i] / unit[j]);
         Ok(Mahalanobis {
             d,
             matrix: a.as_slice().to_vec(),
             inverse: inverse.as_slice().to_vec(),
-            coordinates: Coordinates::root(&eigen),
+            coordinates,
         })
     }
 
@@ -162,7 +176,7 @@ impl Cost for Mahalanobis {
         Some(self.d)
     }
 
-    /// `B = A^(1/2)`.
+    /// `B = C^(1/2) D^(1/2)`.
     fn coordinates(&self) -> Option<&Coordinates> {
         Some(&self.coordinates)
     }
@@ -200,12 +214,12 @@ mod tests {
         assert!((cost.hamiltonian(&[1.0, 2.0]) - 1.5).abs() < 1e-15);
     }
 
-    /// Columns in units a million times apart.
+    /// Columns in units ten million times apart.
     #[test]
     fn uneven_units() {
-        let rows = vec![vec![1e6, 2.0], vec![2.0, 1e-3]];
+        let rows = vec![vec![1e10, 2e2], vec![2e2, 1e-4]];
         let cost = Mahalanobis::new(&rows).unwrap();
-        let v = [0.3, -7.0];
+        let v = [3e-6, -7.0];
         let mut w = v;
         cost.coordinates().unwrap().enter(&mut w);
         assert!((Quadratic.l(&w) - cost.l(&v)).abs() <= 1e-12 * cost.l(&v));
@@ -213,8 +227,9 @@ mod tests {
         assert!(
             w.iter()
                 .zip(&v)
-                .all(|(a, b)| (a - b).abs() <= 1e-9 * b.abs())
+                .all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs())
         );
+        assert!(Mahalanobis::parse("[[1,0],[0,1e-14]]").is_ok());
     }
 
     #[test]
@@ -229,9 +244,15 @@ mod tests {
             ),
             (
                 "[[1,2],[2,1]]",
-                &["not positive definite", "-1.0", "added to the diagonal"],
+                &["not positive definite", "-1.0", "diagonal times"],
             ),
-            ("[[0,0],[0,0]]", &["not positive definite"]),
+            (
+                "[[0,0],[0,0]]",
+                &["not positive definite", "row 1, column 1"],
+            ),
+            ("[[4,0],[0,-1]]", &["row 2, column 2 is -1"]),
+            // Small beside the largest entry, and yet not the same.
+            ("[[1e6,0.5],[0,1e-3]]", &["not symmetric"]),
             ("metric.csv", &["metric.csv", "FILE"]),
             ("[[1,0],[0,1]", &["no matrix"]),
         ] {
@@ -243,7 +264,6 @@ mod tests {
         let message = Mahalanobis::new(&[vec![1.0, f64::NAN], vec![0.0, 1.0]]).unwrap_err();
         assert!(message.to_string().contains("row 1, column 2"));
         // What is said to be enough is enough.
-        let enough = |a: f64| vec![vec![1.0 + a, 2.0], vec![2.0, 1.0 + a]];
-        assert!(Mahalanobis::new(&enough(1.001)).is_ok());
+        assert!(Mahalanobis::parse("[[2.000001,2],[2,2.000001]]").is_ok());
     }
 }

@@ -38,7 +38,7 @@ use std::fmt;
 /// All slices have length `d`; `out` is overwritten. Inputs are finite, lengths agree: nothing is checked here. Outputs are never NaN; `l` is infinite where the cost
 /// forbids a displacement.
 pub trait Cost: Send + Sync + fmt::Debug {
-    /// The name as [`parse`] reads it, settings included: `parse(cost.name())` gives the cost back.
+    /// The name, settings included. For a cost of this library it is as [`parse`] reads it, `parse(cost.name())` gives the cost back; one of your own may be called anything else.
     fn name(&self) -> String;
 
     /// `l(v)`, the cost of the displacement `v: [d]`.
@@ -86,6 +86,25 @@ pub trait Cost: Send + Sync + fmt::Debug {
     fn coordinates(&self) -> Option<&Coordinates> {
         None
     }
+}
+
+/// `|v|`, without overflow on the way.
+fn norm(v: &[f64]) -> f64 {
+    let largest = v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    if largest == 0.0 {
+        return 0.0;
+    }
+    largest * v.iter().map(|v| (v / largest).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Whether a cost is the quadratic one, as it stands.
+pub(crate) fn is_quadratic(cost: &dyn Cost) -> bool {
+    cost.name() == Quadratic.name()
+}
+
+/// Whether the best linear map under a cost is known in closed form: it is the quadratic one in its own coordinates.
+pub(crate) fn has_linear_maps(cost: &dyn Cost) -> bool {
+    is_quadratic(cost.rescaled(1.0).as_ref())
 }
 
 /// The costs that [`parse`] knows: how each is written, and its formula.

@@ -4,8 +4,8 @@
 //!
 //! Where `a > 2`, so `b < 2`, `H''` is infinite at `q = 0`. It is taken as at `|q| = 1e-4` below that: `V` itself is exact everywhere.
 
-use super::Cost;
 use super::power::{FLAT, conjugate, raise};
+use super::{Cost, Quadratic, norm};
 use crate::error::Result;
 
 /// The cost `l(v) = |v|^a / a`.
@@ -26,15 +26,6 @@ impl NormPower {
             b: conjugate("norm-power", a)?,
         })
     }
-}
-
-/// `|v|`, without overflow on the way.
-fn norm(v: &[f64]) -> f64 {
-    let largest = v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    if largest == 0.0 {
-        return 0.0;
-    }
-    largest * v.iter().map(|v| (v / largest).powi(2)).sum::<f64>().sqrt()
 }
 
 impl Cost for NormPower {
@@ -79,8 +70,11 @@ impl Cost for NormPower {
         }
     }
 
-    /// `l(s v) = s^a l(v)`: the cost itself.
+    /// `l(s v) = s^a l(v)`: the cost itself; of power 2 the quadratic one, whose best linear map is known.
     fn rescaled(&self, _scale: f64) -> Box<dyn Cost> {
+        if self.a == 2.0 {
+            return Box::new(Quadratic);
+        }
         Box::new(*self)
     }
 
@@ -93,7 +87,7 @@ impl Cost for NormPower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cost::{Power, Quadratic, check_cost, momenta};
+    use crate::cost::{Power, check_cost, momenta};
 
     #[test]
     fn identities_and_derivatives() {

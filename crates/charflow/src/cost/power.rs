@@ -5,7 +5,7 @@
 //!
 //! Where `a > 2`, so `b < 2`, `H''` is infinite at `q_i = 0`. It is taken as at `|q_i| =` [`FLAT`] below that: `V` itself is exact everywhere.
 
-use super::Cost;
+use super::{Cost, Quadratic};
 use crate::error::{Error, Result};
 
 /// The momentum below which the second derivative of a Hamiltonian that has none at zero is taken as constant.
@@ -106,8 +106,11 @@ impl Cost for Power {
         }
     }
 
-    /// `l(s v) = s^a l(v)`: the cost itself.
+    /// `l(s v) = s^a l(v)`: the cost itself; of power 2 the quadratic one, whose best linear map is known.
     fn rescaled(&self, _scale: f64) -> Box<dyn Cost> {
+        if self.a == 2.0 {
+            return Box::new(Quadratic);
+        }
         Box::new(*self)
     }
 
@@ -120,7 +123,7 @@ impl Cost for Power {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cost::{Quadratic, check_cost, momenta};
+    use crate::cost::{check_cost, momenta};
 
     #[test]
     fn identities_and_derivatives() {

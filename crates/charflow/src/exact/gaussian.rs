@@ -208,17 +208,23 @@ impl GaussianMap {
         self.m0.len()
     }
 
-    /// The mean of the source `m0: [d]`.
+    /// The coordinates `B` of the map, if it has some; then its means and matrix are those of the points `B x`.
+    #[must_use]
+    pub fn coordinates(&self) -> Option<&Coordinates> {
+        self.coordinates.as_ref()
+    }
+
+    /// The mean of the source `m0: [d]`, of the points `B x` if the map has coordinates.
     pub fn source_mean(&self) -> &[f64] {
         &self.m0
     }
 
-    /// The mean of the target `m1: [d]`.
+    /// The mean of the target `m1: [d]`, likewise.
     pub fn target_mean(&self) -> &[f64] {
         &self.m1
     }
 
-    /// The matrix `A: [d, d]` of the forward map, symmetric.
+    /// The matrix `A: [d, d]` of the forward map, symmetric; likewise.
     pub fn matrix(&self) -> Vec<f64> {
         self.a.as_slice().to_vec()
     }

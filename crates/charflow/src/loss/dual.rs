@@ -58,6 +58,7 @@ impl DualWeights {
         search: Search {
             evaluations: 1,
             tolerance: 0.0,
+            radius: f64::INFINITY,
         },
     };
 
@@ -86,8 +87,6 @@ pub struct DualValues {
     pub source: f64,
     /// `D_t`.
     pub target: f64,
-    /// `E|S - x*|^2 + E|T - y*|^2`, of the searches made: what the tie is about, in the unit of a squared distance.
-    pub distance: f64,
     /// `E F(p(y, 1), y - x*) + E F(p(x, 0), y* - x)`.
     pub tie: f64,
     /// `E(u(y, 1) - g^c)^2 + E(u(x, 0) - f_c)^2`.

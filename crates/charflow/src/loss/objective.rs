@@ -387,6 +387,7 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
             Search {
                 evaluations: 1,
                 tolerance: 0.0,
+                radius: f64::INFINITY,
             }
         } else {
             dual.search
@@ -523,8 +524,6 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                     let mut gap = h[s].f64() + l[s].f64();
                     for k in 0..d {
                         let i = k * BLOCK + s;
-                        let away = (moved.x[i] + moved.shift[i] - moved.found_at[i]).f64();
-                        values.distance += w * away * away;
                         gap -= moved.gradient[i].f64() * shard.gradient[i].f64();
                     }
                     values.tie += w * gap;

@@ -427,6 +427,7 @@ mod tests {
                         Search {
                             evaluations: 200,
                             tolerance: search_tolerance,
+                            radius: f64::INFINITY,
                         },
                         &mut work,
                     );

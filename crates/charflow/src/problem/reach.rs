@@ -7,13 +7,16 @@
 //! |F_nu^-1(q; e) - F_mu^-1(q; e)|  <=  W_inf(mu, nu)        F(.; e) the law of e.x
 //! ```
 //!
-//! For laws known by `n` and `m` points the quantiles are taken apart by the band that holds a distribution function with 99.95 % probability, `sqrt(log(4000) / 2n)`
-//! (Massart 1990), so that chance in the tails forbids nothing. From above it is at most the longest move of any matching of the points; in many dimensions that is a good
-//! deal more than the laws need, since the nearest point of a sample is far away.
+//! For laws known by `n` and `m` points the quantiles are taken apart by the band that holds a distribution function with high probability, `sqrt(log(4000 k) / 2n)` for `k`
+//! directions: 99.9 % for all of them and both clouds together (Massart 1990), so that chance in the tails forbids nothing. Weighted points count as many as they are worth. From above it
+//! is at most the longest move of any matching of the points; in many dimensions that is a good deal more than the laws need, since the nearest point of a sample is far away.
+//!
+//! With classes each class has to get to its own: the bounds are the largest over the classes.
 
 use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::assignment;
+use crate::problem::Pairing;
 use crate::samples::Samples;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -33,38 +36,92 @@ const DIRECTIONS: usize = 32;
 const ROOM: f64 = 1.05;
 
 /// Nothing for a cost without a limit. An error below a lower bound, a note between the bounds.
-pub(super) fn check(source: &Samples, target: &Samples, cost: &dyn Cost) -> Result<Option<String>> {
+pub(super) fn check(
+    source: &Samples,
+    target: &Samples,
+    pairing: &Pairing,
+    cost: &dyn Cost,
+) -> Result<Option<String>> {
     let reach = cost.reach();
     if reach.is_infinite() {
         return Ok(None);
     }
-    let lower = least_move(source, target);
-    let some = [source, target].map(|s| evenly(s, MATCHED));
-    let upper = longest_of_matching(&some[0], &some[1], source.dim())?;
-    let enough = round_up(ROOM * upper.max(lower));
-    let whole = source.len() <= MATCHED && target.len() <= MATCHED;
-    let tried = if whole {
+    let bounds = match pairing {
+        Pairing::Whole => bounds(source, target)?,
+        Pairing::ByClass {
+            source: from,
+            target: to,
+            ..
+        } => {
+            let mut all = Bounds::default();
+            for (from, to) in from.iter().zip(to) {
+                all = all.or(bounds(&source.select(from)?, &target.select(to)?)?);
+            }
+            all
+        }
+    };
+    let enough = round_up(ROOM * bounds.upper.max(bounds.lower));
+    let tried = if bounds.all {
         String::new()
     } else {
-        format!(" ({MATCHED} points of each side were matched)")
+        format!(
+            " for the points that were tried, {} of each side",
+            bounds.matched
+        )
     };
     let name = crate::cost::short(&cost.name());
-    if reach < lower {
+    if reach < bounds.lower {
         return Err(Error::config(
             "cost",
             format!(
                 "{name}: no point may move further than {reach}, but some have to move {} to get from {} to {}; a limit of {enough} would do{tried}",
-                round_up(lower),
+                round_up(bounds.lower),
                 source.name(),
                 target.name()
             ),
         ));
     }
-    Ok((reach < upper).then(|| {
+    Ok((reach < bounds.upper).then(|| {
         format!(
-            "{name}: whether every point can get where it has to without moving further than {reach} is not known; with a limit of {enough} it can{tried}"
+            "{name}: whether every point can get where it has to without moving further than {reach} is not known; a limit of {enough} would do{tried}"
         )
     }))
+}
+
+/// Of the longest move that is needed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bounds {
+    lower: f64,
+    upper: f64,
+    /// Points of each side behind `upper`, and whether they are all there are.
+    matched: usize,
+    all: bool,
+}
+
+impl Bounds {
+    fn or(self, other: Bounds) -> Self {
+        Bounds {
+            lower: self.lower.max(other.lower),
+            upper: self.upper.max(other.upper),
+            matched: self.matched + other.matched,
+            all: other.all && (self.all || self.matched == 0),
+        }
+    }
+}
+
+fn bounds(source: &Samples, target: &Samples) -> Result<Bounds> {
+    let d = source.dim();
+    let some = [source, target].map(|s| evenly(s, MATCHED));
+    let matched = (some[0].len() / d).min(some[1].len() / d);
+    Ok(Bounds {
+        lower: least_move(source, target),
+        upper: longest_of_matching(&some[0], &some[1], d)?,
+        matched,
+        all: source.len() == matched
+            && target.len() == matched
+            && source.weights().is_none()
+            && target.weights().is_none(),
+    })
 }
 
 /// A lower bound of the longest move.
@@ -80,6 +137,17 @@ fn least_move(source: &Samples, target: &Samples) -> f64 {
     for _ in 0..DIRECTIONS {
         directions.push((0..d).map(|_| StandardNormal.sample(&mut rng)).collect());
     }
+    let chance = (4000.0 * directions.len() as f64).ln();
+    let band: f64 = [source, target]
+        .iter()
+        .zip(&clouds)
+        .map(|(samples, some)| {
+            let worth = samples.weights().map_or(f64::INFINITY, |w| {
+                1.0 / w.iter().map(|w| w * w).sum::<f64>()
+            });
+            (chance / (2.0 * worth.min((some.len() / d) as f64))).sqrt()
+        })
+        .sum();
     directions
         .par_iter()
         .map(|direction| {
@@ -95,20 +163,17 @@ fn least_move(source: &Samples, target: &Samples) -> f64 {
                 along.sort_by(f64::total_cmp);
                 along
             });
-            apart(&x, &y).max(apart(&y, &x))
+            apart(&x, &y, band).max(apart(&y, &x, band))
         })
         .reduce(|| 0.0, f64::max)
 }
 
-/// `max_q G^-1(q - band) - F^-1(q + band)` of two sorted samples: how far some points of the first have to move up.
-fn apart(x: &[f64], y: &[f64]) -> f64 {
-    let band = |n: usize| (4000f64.ln() / (2.0 * n as f64)).sqrt();
+/// `max_q G^-1(q) - F^-1(q + band)` of two sorted samples: how far some points of the first have to move up.
+fn apart(x: &[f64], y: &[f64], band: f64) -> f64 {
     let (n, m) = (x.len() as f64, y.len() as f64);
     let mut most = 0.0_f64;
     for (j, y) in y.iter().enumerate() {
-        // Point j is the quantile q - band(m) for q up to j / m + band(m); x at q + band(n).
-        let q = j as f64 / m + band(m as usize) + band(x.len());
-        let i = (q * n).ceil() as usize;
+        let i = ((j as f64 / m + band) * n).ceil() as usize;
         if let Some(x) = x.get(i) {
             most = most.max(y - x);
         }
@@ -220,7 +285,14 @@ mod tests {
     #[test]
     fn a_limit_below_the_shift_is_refused_with_one_that_does() {
         let (source, target) = (line(0.0, 2000), line(3.0, 1500));
-        let check = |s: f64| check(&source, &target, &Relativistic::new(s).unwrap());
+        let check = |s: f64| {
+            check(
+                &source,
+                &target,
+                &Pairing::Whole,
+                &Relativistic::new(s).unwrap(),
+            )
+        };
         let message = check(2.5).unwrap_err().to_string();
         for part in ["`cost`", "relativistic:2.5", "would do"] {
             assert!(message.contains(part), "{message}");
@@ -252,12 +324,13 @@ mod tests {
         };
         let (narrow, wide) = (draw(3, 4000, 1.0, 1), draw(3, 4000, 3.0, 2));
         let slow = Relativistic::new(1.0).unwrap();
-        assert!(check(&narrow, &wide, &slow).is_err());
+        assert!(check(&narrow, &wide, &Pairing::Whole, &slow).is_err());
         // The same law twice: nothing has to move, although no two points are near each other.
         assert!(
             check(
                 &draw(8, 3000, 1.0, 3),
                 &draw(8, 3000, 1.0, 4),
+                &Pairing::Whole,
                 &Relativistic::new(0.2).unwrap()
             )
             .is_ok()
@@ -271,8 +344,55 @@ mod tests {
     fn other_costs_are_not_asked() {
         let far = line(1e6, 50);
         assert_eq!(
-            check(&line(0.0, 50), &far, &crate::cost::Quadratic).unwrap(),
+            check(
+                &line(0.0, 50),
+                &far,
+                &Pairing::Whole,
+                &crate::cost::Quadratic
+            )
+            .unwrap(),
             None
         );
+    }
+
+    /// Two classes that change places: each has to go all the way, though the clouds as wholes are the same.
+    #[test]
+    fn classes_have_to_get_to_their_own() {
+        let both = |swap: bool| {
+            let x: Vec<f64> = line(0.0, 400)
+                .to_f64()
+                .into_iter()
+                .chain(line(10.0, 400).to_f64())
+                .collect();
+            let labels = (0..800)
+                .map(|i| if (i < 400) == swap { "b" } else { "a" }.to_string())
+                .collect();
+            Samples::from_f64(&x, 1)
+                .unwrap()
+                .with_labels(labels)
+                .unwrap()
+        };
+        let slow = || Box::new(Relativistic::new(1.0).unwrap());
+        assert!(crate::Problem::new(both(false), both(false), slow()).is_ok());
+        let message = crate::Problem::new(both(false), both(true), slow())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("a limit of 10.6 would do"), "{message}");
+    }
+
+    /// Points that stand for others are worth no more than they are: their copies are no evidence.
+    #[test]
+    fn few_heavy_points_forbid_nothing() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut heavy = || {
+            let x: Vec<f64> = (0..1000).map(|_| StandardNormal.sample(&mut rng)).collect();
+            let weights = (0..1000).map(|i| if i < 10 { 1.0 } else { 1e-6 }).collect();
+            Samples::from_f64(&x, 1)
+                .unwrap()
+                .with_weights(weights)
+                .unwrap()
+        };
+        let (x, y) = (heavy(), heavy());
+        assert!(least_move(&x, &y) < 1e-9, "{}", least_move(&x, &y));
     }
 }

@@ -1,6 +1,6 @@
 //! Settings of a solve: plain values, a default beside each, stored with the run.
 
-use crate::cost;
+use crate::cost::{self, has_linear_maps};
 use crate::error::{Error, Result};
 use crate::potential::{Family, Layer};
 use charflow_kernels::activation::Activation;
@@ -465,6 +465,12 @@ impl Config {
     /// # Errors
     /// [`Error::Config`].
     pub fn check(&self) -> Result<()> {
+        cost::parse(&self.cost)?;
+        self.check_all_but_the_cost()
+    }
+
+    /// As [`Config::check`], for a problem that brings its own cost.
+    pub(crate) fn check_all_but_the_cost(&self) -> Result<()> {
         let number = |field: &str, x: f64, ok: bool, expected: &str| {
             if ok && x.is_finite() {
                 Ok(())
@@ -478,7 +484,6 @@ impl Config {
         if !PRESETS.iter().any(|p| p.0 == self.preset) {
             Config::preset(&self.preset, 2, 2, 1)?;
         }
-        cost::parse(&self.cost)?;
         self.layers()?;
         if self.steps == 0 {
             return Err(Error::config("steps", "expected at least 1, found 0"));
@@ -694,7 +699,9 @@ impl Config {
         list.push(format!(
             "start: {}",
             match self.warm_start.as_str() {
-                "gaussian" if self.has_linear_maps() => {
+                "gaussian"
+                    if cost::parse(&self.cost).is_ok_and(|c| has_linear_maps(c.as_ref())) =>
+                {
                     "the best linear map, so that only what is not linear is learned"
                 }
                 "gaussian" | "translation" => "the shift between the means",
@@ -727,11 +734,6 @@ impl Config {
             }
         ));
         list
-    }
-
-    /// Whether the best linear map under the cost is known in closed form: for the quadratic one and what is quadratic in other coordinates.
-    fn has_linear_maps(&self) -> bool {
-        cost::parse(&self.cost).is_ok_and(|cost| cost.rescaled(1.0).name() == "quadratic")
     }
 
     /// The layers of the network.

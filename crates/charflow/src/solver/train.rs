@@ -6,7 +6,7 @@ use super::observer::{Observer, Progress};
 use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
 use crate::characteristic::conjugate::{Found, Search};
-use crate::cost::{self, Cost};
+use crate::cost::{self, Cost, has_linear_maps};
 use crate::error::{Error, Result};
 use crate::exact::{GaussianMap, Translation};
 use crate::loss::energy_distance::spread;
@@ -45,6 +45,9 @@ const BENT: f64 = 0.6;
 
 /// Share of a solve without the dual stage over which a softened cost becomes the one asked for.
 const SOFTENED: f64 = 0.5;
+
+/// How far out the dual searches go, in radii of the data.
+const SEARCHED: f64 = 1.5;
 
 /// Held-out points of a side that choose the model; the others are for the certificate alone.
 const CHOOSING: usize = 3000;
@@ -94,14 +97,16 @@ impl NcfSolver {
         from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Solution> {
-        self.config.check()?;
+        if self.config.cost != problem.cost().name() {
+            cost::parse(&self.config.cost)?;
+        }
+        self.config.check_all_but_the_cost()?;
         // The problem's cost is what is solved for; the settings carry its name.
         let mut config = Config {
             cost: problem.cost().name(),
             ..self.config.clone()
         };
-        // In coordinates of its own a cost may be quadratic.
-        let quadratic = problem.cost().rescaled(1.0).name() == "quadratic";
+        let quadratic = has_linear_maps(problem.cost());
         let mut refused = Vec::new();
         if config.warm_start != "none" && problem.dim() > LARGEST_LINEAR {
             config.warm_start = "none".into();
@@ -316,6 +321,8 @@ struct Training<'a> {
     box_low: Vec<f32>,
     box_high: Vec<f32>,
     state: Checkpoint,
+    /// Of the data.
+    radius: f64,
     /// Whether the dual stage has begun.
     in_dual: bool,
     /// The score of the model with the least one.
@@ -406,7 +413,9 @@ fn start(potential: &WarmPotential<f32>, seed: u64) -> Vec<f32> {
 }
 
 /// The factors of a stage.
-fn stage_weights(config: &Config, dual: bool) -> LossWeights {
+///
+/// `radius` is that of the data, [`data_radius`].
+fn stage_weights(config: &Config, dual: bool, radius: f64) -> LossWeights {
     let loss = &config.loss;
     let d = &config.dual;
     let (residual, energy, dual) = if dual {
@@ -418,6 +427,7 @@ fn stage_weights(config: &Config, dual: bool) -> LossWeights {
             search: Search {
                 evaluations: d.evaluations,
                 tolerance: d.tolerance,
+                radius: SEARCHED * radius,
             },
         };
         (d.residual, d.energy, weights)
@@ -515,6 +525,25 @@ impl<'a> Training<'a> {
                     ));
                 }
                 let mut checkpoint = checkpoint;
+                for (what, was, is) in [
+                    ("cost", &checkpoint.config.cost, &config.cost),
+                    (
+                        "warm_start",
+                        &checkpoint.config.warm_start,
+                        &config.warm_start,
+                    ),
+                ] {
+                    if was != is {
+                        return Err(Error::config(
+                            what,
+                            format!(
+                                "the checkpoint was made with {}, this solve is with {}",
+                                cost::short(was),
+                                cost::short(is)
+                            ),
+                        ));
+                    }
+                }
                 if checkpoint.config.steps != config.steps {
                     // Another plan: what the old one had begun to end goes on.
                     checkpoint.plateau = None;
@@ -568,8 +597,10 @@ impl<'a> Training<'a> {
         ];
         let (box_low, box_high) = bounding_box(problem);
         let judge = Judge::new(config, problem, &splits, &network);
+        let radius = data_radius(problem);
         Ok(Training {
-            objective: Objective::new(&network, stage_weights(config, false)),
+            objective: Objective::new(&network, stage_weights(config, false, radius)),
+            radius,
             in_dual: false,
             reference: None,
             optimiser,
@@ -603,7 +634,7 @@ impl<'a> Training<'a> {
         if begun > 0 && self.config.dual.begin < 1.0 && self.done(begun) >= self.config.dual.begin {
             self.in_dual = true;
             self.objective
-                .set_weights(&self.network, stage_weights(self.config, true));
+                .set_weights(&self.network, stage_weights(self.config, true, self.radius));
         }
         let mut outcome = Outcome::StepLimit;
         while self.state.now.step < self.last_step() {
@@ -740,7 +771,7 @@ impl<'a> Training<'a> {
         }
         self.in_dual = due;
         self.objective
-            .set_weights(&self.network, stage_weights(self.config, due));
+            .set_weights(&self.network, stage_weights(self.config, due, self.radius));
         if due && self.config.held_out.patience > 0.0 {
             // What came before is no measure of the stage's patience, and nothing to go back to.
             self.state.improved_step = self.state.improved_step.max(step - 1);
@@ -801,6 +832,12 @@ impl<'a> Training<'a> {
     fn rest(&mut self, step: u64, observer: &mut dyn Observer) {
         let patience = self.config.held_out.patience;
         if patience == 0.0 || self.judge.is_none() || self.state.plateau.is_some() {
+            return;
+        }
+        // What is judged under the cost asked for need not improve while another one is solved for.
+        if self.softened(step + 1).is_some() {
+            self.state.improved_step = self.state.improved_step.max(step);
+            self.state.good = self.state.now.clone();
             return;
         }
         // Before the dual stage its score says nothing of what is being done.
@@ -1154,6 +1191,12 @@ impl<'a> Training<'a> {
                 self.state.best_step = step;
             }
         }
+        if step > 0 && outcome != Outcome::StepLimit && self.softened(step).is_some() {
+            self.note(
+                "the solve ended while its cost was still on the way to the one asked for, which it reaches half way through; go on with more time".into(),
+                observer,
+            );
+        }
         let start_kept = self.prefer_the_start();
         let judged = self.judge.is_some() && self.config.held_out.choose == "best";
         let chosen_by = if start_kept {
@@ -1341,11 +1384,12 @@ impl Judge {
             }
         }
         let dual = config.dual.begin < 1.0;
-        let mut weights = stage_weights(config, dual);
+        let mut weights = stage_weights(config, dual, data_radius(problem));
         weights.energy = config.loss.energy.max(if dual { 1.0 } else { 0.0 });
         weights.dual.search = Search {
             evaluations: JUDGE_EVALUATIONS,
             tolerance: JUDGE_TOLERANCE,
+            radius: weights.dual.search.radius,
         };
         Some(Judge {
             objective: Objective::new(network, weights),
@@ -1430,6 +1474,21 @@ impl Drawer {
         self.counts = self.classes.iter().map(Vec::len).collect();
         self.draw(samples, rng, points, weights)
     }
+}
+
+/// The largest distance of a point of positive weight from zero, in solver units.
+fn data_radius(problem: &Problem) -> f64 {
+    let d = problem.dim();
+    let mut largest = 0.0_f64;
+    for side in [problem.source(), problem.target()] {
+        for (i, row) in side.values().chunks_exact(d).enumerate() {
+            if side.weights().is_none_or(|w| w[i] > 0.0) {
+                let square = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+                largest = largest.max(square);
+            }
+        }
+    }
+    largest.sqrt()
 }
 
 /// The corners of the box that holds all points, `[d]` each, in solver units.

@@ -131,7 +131,7 @@ fn cost_of(text: &str, family: Family, dim: usize) -> Result<String> {
             kinds.join(", ")
         )));
     }
-    Ok(cost::parse(text)?.name())
+    crate::cost::resolved(text)
 }
 
 /// The problems asked for. What was asked for by the names of problem and cost has to be; of a cost alone, all problems that there are.
@@ -196,7 +196,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         "Asked: L2-UVP of a fit at most 1 % on the line and 2 % elsewhere, forward and backward, and its transport cost within 1 % of the true one. Costs of a row are in the \
          unit of the problem's own cost; inf: the map goes further than that cost allows."
             .to_string(),
-        "linear is the closed form between means and covariances for the quadratic cost, whatever the cost of the problem."
+        "linear is the closed form between means and covariances for the quadratic cost, for Mahalanobis in its own coordinates."
             .to_string(),
     ];
     if bench.no_wrong {

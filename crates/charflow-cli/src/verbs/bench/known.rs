@@ -394,10 +394,11 @@ pub fn run(bench: &Bench, plan: Plan<'_>) -> Result<()> {
         let judge = Judge::new(problem.as_ref(), JUDGED_ON, bench.seed, 0)?;
         let curve_judge = Judge::new(problem.as_ref(), CURVE_POINTS, bench.seed, 2)?;
         let linear = {
-            // The closed form is that of the quadratic cost, whatever the cost of the problem.
-            let whole = problem_of(&source, &target, d, "quadratic")?;
-            let (m0, m1) = whole.moments();
-            GaussianMap::from_moments(m0, m1)?
+            // The closed form is that of the quadratic cost, in the coordinates of the problem's own.
+            let whole = problem_of(&source, &target, d, &problem.cost().name())?;
+            let moments = [whole.source().moments(), whole.target().moments()];
+            GaussianMap::from_moments(&moments[0], &moments[1])?
+                .in_coordinates(problem.cost().coordinates())
         };
         let identity = IdentityMap::new(d);
         let baseline = |name: &str, scores| Row {
