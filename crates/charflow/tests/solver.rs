@@ -236,7 +236,7 @@ fn a_model_file_gives_the_same_map_and_damage_is_said() {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         message(&bytes)
     };
-    assert!(changed("\\\"format\\\":2", "\\\"format\\\":7").contains("newer"));
+    assert!(changed("\\\"format\\\":3", "\\\"format\\\":7").contains("newer"));
     assert!(changed("\"charflow\":\"{", "\"foreign_\":\"{").contains("not written by charflow"));
     assert!(changed("layer1.W", "layer9.W").contains("layer1.W"));
     assert!(changed("\\\"kind\\\":\\\"model\\\"", "\\\"kind\\\":\\\"modem\\\"").contains("modem"));

@@ -65,8 +65,8 @@ fn every_cost_goes_from_end_to_end() {
     {
         let run = format!("run{k}");
         let ended = place
-            .fit(&format!(
-                "a.csv b.csv -o {run} --steps 20 --seed 1 --cost {cost}"
+            .run(&format!(
+                "fit a.csv b.csv -o {run} --steps 20 --seed 1 --cost {cost}"
             ))
             .well();
         // A person is shown the short name.
@@ -247,7 +247,7 @@ fn costs_that_make_no_sense() {
         ),
         (
             "mahalanobis:indefinite.csv",
-            &["indefinite.csv", "not positive definite", "eigenvalues"],
+            &["indefinite.csv", "not positive definite", "eigenvalue"],
         ),
         (
             "mahalanobis:zero.csv",

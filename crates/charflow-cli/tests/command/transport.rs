@@ -224,7 +224,7 @@ fn foreign_short_and_newer_models_are_named() {
         .run("transport run/checkpoint.safetensors a.csv -o o.csv")
         .refused(&["checkpoint", "not a model"]);
     // The header of safetensors is JSON, and ours a JSON text in it.
-    let (old, new) = (br#"\"format\":2,"#, br#"\"format\":7,"#);
+    let (old, new) = (br#"\"format\":3,"#, br#"\"format\":7,"#);
     let at = model.windows(old.len()).position(|w| w == old).unwrap();
     let mut newer = model.clone();
     newer[at..at + new.len()].copy_from_slice(new);
