@@ -237,8 +237,8 @@ fn the_wrong_cost_stands_beside_the_right_one() {
     assert!(ended.out.contains("quadratic instead"), "{}", ended.out);
     let record = json(&place.bytes("out/record.json"));
     let run = &record["runs"][0];
-    assert_eq!(run["asked"]["cost"], "elastic:0.8");
-    assert_eq!(run["rows"][2]["fit"]["settings"]["cost"], "elastic:0.8");
+    assert_eq!(run["asked"]["cost"], "elastic:1");
+    assert_eq!(run["rows"][2]["fit"]["settings"]["cost"], "elastic:1");
     assert_eq!(run["rows"][3]["fit"]["settings"]["cost"], "quadratic");
 }
 
@@ -265,7 +265,7 @@ fn costs_that_do_not_go_together_are_told() {
         ),
         (
             "costs --problem translation --cost relativistic:1",
-            &["translation", "at least 1.6"],
+            &["translation", "at least 4.3"],
         ),
         (
             "costs --problem line --cost mahalanobis:[[2,0],[0,1]]",

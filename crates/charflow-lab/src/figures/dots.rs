@@ -15,7 +15,7 @@ const WIDTH: f32 = 470.0;
 /// Height of a row, of a group's heading.
 const ROW: f32 = 17.0;
 const HEADING: f32 = 24.0;
-const RADIUS: f32 = 4.0;
+const RADIUS: f32 = 4.6;
 /// Values below this are drawn here: of a value that is zero but for rounding, the size says nothing.
 const LEAST: f64 = 1e-3;
 
@@ -71,7 +71,8 @@ impl DotFigure<'_> {
         let axis = Axis::scaled(0.7 * low, 1.4 * high.max(asked), Scale::Log);
 
         let labels = rows().map(|row| font::width(&row.label, LABEL_SIZE));
-        let left = 24.0 + labels.fold(0.0, f32::max).min(220.0);
+        let titles = self.groups.iter().map(|(t, _)| font::width(t, 12.0));
+        let left = 24.0 + labels.chain(titles).fold(0.0, f32::max).min(220.0);
         let mut drawing = Drawing {
             width: left + WIDTH + 24.0,
             height: 0.0,
@@ -105,7 +106,7 @@ impl DotFigure<'_> {
             y += HEADING;
             drawing.text(
                 [12.0, y - 7.0],
-                font::fit(title, 12.0, left),
+                font::fit(title, 12.0, left - 16.0),
                 12.0,
                 Anchor::Start,
                 palette::TEXT,
@@ -209,7 +210,7 @@ fn dot(drawing: &mut Drawing, at: [f32; 2], hollow: bool, ink: Ink) {
     if hollow {
         drawing.items.push(Item::Dots {
             points: vec![at],
-            radius: RADIUS - 1.6,
+            radius: RADIUS - 1.5,
             ink: Ink::solid([255; 3]),
         });
     }

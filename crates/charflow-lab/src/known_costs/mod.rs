@@ -101,18 +101,24 @@ impl Family {
     /// Where a parameter has a unit it suits the lengths of the family's displacements: a speed that is higher than all and not by much, a threshold of the size of a coordinate.
     #[must_use]
     pub fn costs(self, dim: usize) -> Vec<String> {
-        let elastic = if self == Family::Pair { 0.8 } else { 0.5 };
+        let pair = self == Family::Pair;
         let speed = match self {
             Family::Line => 2.5,
-            // Displacements are about 0.9 a coordinate long: 0.85 of the speed.
-            Family::Pair => (2.0 * pair::LENGTH * (dim as f64).sqrt() / 0.85).round() / 2.0,
-            _ => 2.0,
+            Family::Translation => 5.0,
+            Family::Pair => {
+                let length = pair::LENGTH * (dim as f64).sqrt();
+                (10.0 * length / pair::OF_THE_SPEED).round() / 10.0
+            }
+            Family::Radial | Family::Product => 2.0,
         };
+        // Nearer to 1 where a power of 1.5 would move points almost as the quadratic cost does.
+        let norm_power = if pair { 1.3 } else { 1.5 };
+        let gamma = if pair { 1.0 } else { 0.5 };
         let quadratic = "quadratic".to_string();
         let metric = uneven(dim);
-        let norm_power = "norm-power:1.5".to_string();
+        let norm_power = format!("norm-power:{norm_power}");
         let power = "power:3".to_string();
-        let elastic = format!("elastic:{elastic}");
+        let elastic = format!("elastic:{gamma}");
         let relativistic = format!("relativistic:{speed}");
         match self {
             Family::Radial => vec![quadratic, metric, norm_power, relativistic],
@@ -130,7 +136,7 @@ impl Family {
             Family::Radial if cost.coordinates().is_none() => uneven(dim),
             // All sums over coordinates agree: it takes a metric that ties them together.
             Family::Product => metric(dim, |i, j| if i == j { 1.0 } else { 0.5 }),
-            Family::Pair if cost.name() == "quadratic" => "norm-power:1.5".into(),
+            Family::Pair if cost.name() == "quadratic" => "norm-power:1.3".into(),
             Family::Radial | Family::Pair => "quadratic".into(),
         };
         Some(name)

@@ -34,7 +34,8 @@ fn every(mut look: impl FnMut(Family, &str, &dyn KnownTransport)) {
     }
 }
 
-/// 200 points on a circle of radius 1 around a source point, in a plane of random directions.
+/// 200 points on a circle of radius 1 around a source point, in a plane: of random directions for an even `number`, for an odd one that of the displacements
+/// of two others, where displacements change.
 ///
 /// A few hundred random points in eight dimensions are too far apart to find anything: hardly any pairing of theirs but the right one is sensible. Along a loop there are many, since
 /// all points may move on by one, and what that gains is the integral of `grad l(T(x) - x) . dx` around the loop less a term that falls with the number of points. The integral is
@@ -42,13 +43,20 @@ fn every(mut look: impl FnMut(Family, &str, &dyn KnownTransport)) {
 fn loop_of_points(problem: &dyn KnownTransport, number: u64) -> Vec<f64> {
     let d = problem.dim();
     let center = problem.sample_source(1, number, 7);
-    let mut rng = fixed(d, 100 + number);
-    let mut unit = || -> Vec<f64> {
-        let v: Vec<f64> = (0..d).map(|_| mixture::normal(&mut rng)).collect();
+    let others = problem.sample_source(2, number, 8);
+    let images = problem.forward(&others);
+    let mut directions: Vec<Vec<f64>> = displacements(&others, &images, d).collect();
+    if number.is_multiple_of(2) {
+        let mut rng = fixed(d, 100 + number);
+        for v in directions.iter_mut().flatten() {
+            *v = mixture::normal(&mut rng);
+        }
+    }
+    for v in &mut directions {
         let length = v.iter().map(|v| v * v).sum::<f64>().sqrt();
-        v.iter().map(|v| v / length).collect()
-    };
-    let (a, b) = (unit(), unit());
+        v.iter_mut().for_each(|v| *v /= length);
+    }
+    let (a, b) = (&directions[0], &directions[1]);
     (0..200)
         .flat_map(|k| {
             let (sin, cos) = (f64::from(k) / 200.0 * std::f64::consts::TAU).sin_cos();
@@ -87,17 +95,16 @@ fn the_map_is_not_the_cheapest_for_the_wrong_cost() {
             return;
         };
         let wrong = parse(&wrong).unwrap();
-        let gain = (0..4)
-            .map(|k| {
-                let x = loop_of_points(problem, k);
-                let images = problem.forward(&x);
-                let [own, least] = own_and_least(wrong.as_ref(), &x, &images, d);
-                (own - least) / own
-            })
-            .fold(0.0, f64::max);
+        // Not every plane shows it.
+        let found = (0..40).find(|&number| {
+            let x = loop_of_points(problem, number);
+            let images = problem.forward(&x);
+            let [own, least] = own_and_least(wrong.as_ref(), &x, &images, d);
+            own - least > 1e-5 * own
+        });
         assert!(
-            gain > 1e-5,
-            "{}, d {d}, {name}, {}: {gain}",
+            found.is_some(),
+            "{}, d {d}, {name}, {}",
             family.name(),
             wrong.name()
         );
@@ -166,7 +173,7 @@ fn the_problems_are_neither_linear_nor_small() {
                 assert!(uvp[0] > 5.0 && length > 0.3, "{what}");
             }
             Family::Pair => {
-                assert!(uvp[0] > 7.0 && (0.85..0.95).contains(&length), "{what}");
+                assert!(uvp[0] > 7.0 && (1.15..1.25).contains(&length), "{what}");
                 let sparse = name.starts_with("elastic");
                 assert!(!sparse || (0.35..0.65).contains(&still), "{what}");
             }
@@ -177,7 +184,7 @@ fn the_problems_are_neither_linear_nor_small() {
 /// The same seed and stream give the same points, others do not, and more begin with the fewer.
 #[test]
 fn points_repeat() {
-    every(|_, _, problem| {
+    every(|family, name, problem| {
         let d = problem.dim();
         let x = problem.sample_source(20, 3, 1);
         assert_eq!(x.len(), 20 * d);
@@ -185,15 +192,7 @@ fn points_repeat() {
         assert_ne!(x, problem.sample_source(20, 4, 1));
         assert_ne!(x, problem.sample_source(20, 3, 2));
         // What is fixed is so in every copy.
-        let again = parse(&problem.cost().name()).unwrap();
-        let family = Family::ALL
-            .into_iter()
-            .find(|f| {
-                let again = f.problem(parse(&again.name()).unwrap(), d);
-                again.is_ok_and(|p| p.about() == problem.about())
-            })
-            .unwrap();
-        let copy = family.problem(again, d).unwrap();
+        let copy = family.problem(parse(name).unwrap(), d).unwrap();
         assert_eq!(problem.forward(&x), copy.forward(&x));
     });
 }
@@ -225,9 +224,9 @@ fn what_does_not_go_together_is_told() {
         ),
         (
             Family::Translation,
-            "relativistic:1.2",
+            "relativistic:3",
             8,
-            &["1.500", "at least 1.6"],
+            &["4.000", "at least 4.3"],
         ),
         (Family::Line, "relativistic:1", 1, &["move by up to"]),
     ] {

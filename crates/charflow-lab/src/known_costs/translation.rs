@@ -8,8 +8,8 @@ use rand::RngExt;
 use super::mixture::Mixture;
 use super::{KnownTransport, fixed};
 
-/// `|a|`: below every speed that is asked for.
-const LENGTH: f64 = 1.5;
+/// `|a|`: long beside the standard error of the means of some ten thousand points, by which the cost of any fitted map is off.
+const LENGTH: f64 = 4.0;
 
 #[derive(Debug)]
 pub(super) struct Translation {

@@ -74,7 +74,7 @@ pub struct Bench {
     /// What to fit, with commas; the linear map is always there
     #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',', default_values_t = [Method::NcfDual])]
     method: Vec<Method>,
-    /// Training points of each side [default: 262144 for w2 and study, 100000 for gaussians and costs, 262144 on the line of costs]
+    /// Training points of each side [default: 262144 for w2, study and costs, 524288 on its line, 100000 for gaussians]
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
     /// Seed of samples and fits
