@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Why this shape: under a cost that sees the length of the momentum alone (norm powers, relativistic) a point moves along its momentum, as under the quadratic cost, and only how
-//! far changes. So the maps differ where the momentum gets longer in a direction across it: here the part along `e_0`, which all pieces share, has another size in each piece. Even so
-//! they differ by a few percent of L2-UVP and not more; for costs that turn the momentum (Mahalanobis, power, elastic) they differ by more.
+//! far changes. So the maps differ where the momentum gets longer in a direction across it: here the part along `e_0`, which all pieces share, has another size in each piece.
+//! How far a wrong cost's map is from the truth is for a fit to show; that it is another one the tests show.
 //!
 //! The offsets `b_k` give the pieces equal shares of the source. `w`, `b` and `tau` are the same for all costs; `c > 0` alone depends on the cost, so that
 //! `E|T(x) - x|^2 = 1.2^2 d` for each, or `(0.88 s)^2` where a speed `s` is lower than that.
