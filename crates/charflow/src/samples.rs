@@ -15,6 +15,12 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// `|a - b|` of two points.
+pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    square.sqrt()
+}
+
 /// Points of one measure in `R^d`, with optional weights and class labels. Finite by construction, never empty.
 #[derive(Clone, Debug)]
 pub struct Samples {

@@ -17,6 +17,7 @@
 use super::potential::SourcePotential;
 use crate::characteristic::conjugate::{Found, Search};
 use crate::potential::{BLOCK, Isa};
+use crate::samples::distance;
 use charflow_kernels::product::{Finish, Init, Packed};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -247,14 +248,6 @@ impl Tiles {
             first += rows as u32;
         }
     }
-}
-
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| (a - b).powi(2))
-        .sum::<f64>()
-        .sqrt()
 }
 
 /// Searches to be made: rows of given points and starts, and whose they are.

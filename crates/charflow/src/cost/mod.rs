@@ -332,6 +332,26 @@ pub(crate) fn check_cost(cost: &dyn Cost, momenta: &[Vec<f64>]) {
     assert_eq!(a, b, "the name holds every digit");
 }
 
+/// Checks of an even cost at rest and at momenta near the end of the numbers: nothing is NaN, a coordinate without momentum stays.
+#[cfg(test)]
+pub(crate) fn check_zero_and_far_away(cost: &dyn Cost) {
+    let mut out = [f64::NAN; 3];
+    cost.velocity(&[0.0; 3], &mut out);
+    assert_eq!(out, [0.0; 3]);
+    cost.hessian_vec(&[0.0; 3], &[1.0, -1.0, 0.0], &mut out);
+    assert!(out.iter().all(|x| x.is_finite()), "{cost:?}: {out:?}");
+    assert_eq!((cost.l(&[0.0; 3]), cost.hamiltonian(&[0.0; 3])), (0.0, 0.0));
+    for far in [1e30, 1e300] {
+        cost.velocity(&[far, 0.0, -far], &mut out);
+        assert!(
+            out[0] > 0.0 && out[1] == 0.0 && out[2] == -out[0],
+            "{cost:?}: {out:?}"
+        );
+        cost.hessian_vec(&[far, 0.0, -far], &[0.0, 1.0, 0.0], &mut out);
+        assert!(out.iter().all(|x| !x.is_nan()), "{cost:?}: {out:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

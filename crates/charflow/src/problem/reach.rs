@@ -17,7 +17,7 @@ use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::assignment;
 use crate::problem::Pairing;
-use crate::samples::Samples;
+use crate::samples::{Samples, distance};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -188,14 +188,6 @@ fn round_up(x: f64) -> f64 {
     format!("{:.3e}", (x / unit).ceil() * unit)
         .parse()
         .unwrap_or(x)
-}
-
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| (a - b).powi(2))
-        .sum::<f64>()
-        .sqrt()
 }
 
 /// At most `k` points of positive weight, evenly through the file, or by weight.
