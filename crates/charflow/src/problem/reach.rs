@@ -11,6 +11,9 @@
 //! directions: 99.9 % for all of them and both clouds together (Massart 1990), so that chance in the tails forbids nothing. Weighted points count as many as they are worth. From above it
 //! is at most the longest move of any matching of the points; in many dimensions that is a good deal more than the laws need, since the nearest point of a sample is far away.
 //!
+//! The means say the same, more sharply for few points: `|E y - E x| <= W_inf` (Jensen), less what the two means may be off, the root of the sum of their variances plus four
+//! standard errors along their difference.
+//!
 //! With classes each class has to get to its own: the bounds are the largest over the classes.
 
 use crate::cost::Cost;
@@ -138,16 +141,16 @@ fn least_move(source: &Samples, target: &Samples) -> f64 {
         directions.push((0..d).map(|_| StandardNormal.sample(&mut rng)).collect());
     }
     let chance = (4000.0 * directions.len() as f64).ln();
-    let band: f64 = [source, target]
-        .iter()
-        .zip(&clouds)
-        .map(|(samples, some)| {
-            let worth = samples.weights().map_or(f64::INFINITY, |w| {
-                1.0 / w.iter().map(|w| w * w).sum::<f64>()
-            });
-            (chance / (2.0 * worth.min((some.len() / d) as f64))).sqrt()
-        })
-        .sum();
+    // Independent points that the clouds are worth.
+    let worth = [source, target].map(|samples| {
+        let weights = samples.weights();
+        let effective = weights.map_or(f64::INFINITY, |w| {
+            1.0 / w.iter().map(|w| w * w).sum::<f64>()
+        });
+        effective.min(samples.len().min(PROJECTED) as f64)
+    });
+    let band: f64 = worth.iter().map(|n| (chance / (2.0 * n)).sqrt()).sum();
+    let between = between_means(&clouds, &means, worth, d);
     directions
         .par_iter()
         .map(|direction| {
@@ -166,6 +169,27 @@ fn least_move(source: &Samples, target: &Samples) -> f64 {
             apart(&x, &y, band).max(apart(&y, &x, band))
         })
         .reduce(|| 0.0, f64::max)
+        .max(between)
+}
+
+/// How far apart the means are at least.
+fn between_means(clouds: &[Vec<f64>; 2], means: &[Vec<f64>; 2], worth: [f64; 2], d: usize) -> f64 {
+    let length = distance(&means[0], &means[1]);
+    if length == 0.0 {
+        return 0.0;
+    }
+    let (mut all, mut along) = (0.0, 0.0);
+    for k in 0..2 {
+        let n = (clouds[k].len() / d) as f64;
+        for x in clouds[k].chunks_exact(d) {
+            let dot: f64 = (0..d)
+                .map(|j| (x[j] - means[k][j]) * (means[1][j] - means[0][j]))
+                .sum();
+            all += distance(x, &means[k]).powi(2) / n / worth[k];
+            along += (dot / length).powi(2) / n / worth[k];
+        }
+    }
+    (length - all.sqrt() - 4.0 * along.sqrt()).max(0.0)
 }
 
 /// `max_q G^-1(q) - F^-1(q + band)` of two sorted samples: how far some points of the first have to move up.
@@ -285,8 +309,8 @@ mod tests {
                 &Relativistic::new(s).unwrap(),
             )
         };
-        let message = check(2.5).unwrap_err().to_string();
-        for part in ["`cost`", "relativistic:2.5", "would do"] {
+        let message = check(2.9).unwrap_err().to_string();
+        for part in ["`cost`", "relativistic:2.9", "would do"] {
             assert!(message.contains(part), "{message}");
         }
         let named: f64 = message
