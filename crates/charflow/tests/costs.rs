@@ -351,10 +351,19 @@ fn an_elastic_map_begins_to_move_without_the_dual_stage() {
     let mut config = small(400);
     config.set("dual.begin", "1").unwrap();
     config.set("warm_start", "none").unwrap();
-    let map = solve(&config, parse("elastic:3").unwrap(), &x, &y, 2).map;
-    let images = map.forward(&x).unwrap();
     let mean = |x: &[f64]| x.iter().step_by(2).sum::<f64>() / 1000.0;
-    assert!((mean(&images) - mean(&y)).abs() < 0.3, "{}", mean(&images));
+    // Also with patience, which must not run out while the cost is still on its way.
+    for patience in ["0", "0.1"] {
+        config.set("held_out.patience", patience).unwrap();
+        let solution = solve(&config, parse("elastic:3").unwrap(), &x, &y, 2);
+        assert!(solution.report.steps > 200, "{:?}", solution.report);
+        let images = solution.map.forward(&x).unwrap();
+        assert!(
+            (mean(&images) - mean(&y)).abs() < 0.3,
+            "{patience}: {}",
+            mean(&images)
+        );
+    }
 }
 
 /// A solve under a user's own cost goes on from its checkpoint, with the settings that the checkpoint holds; under another cost it does not.
@@ -405,6 +414,35 @@ fn a_solve_goes_on_under_the_cost_it_began_with() {
             other.contains("`cost`") && other.contains("power:3"),
             "{other}"
         );
+    }
+    // Another matrix is another cost, and settings that ask for a start which the cost does not have resume as they began.
+    let matrix = |text: &str| problem(parse(text).unwrap());
+    let mut keep = Keep(None, 20);
+    let config = small(40);
+    assert_eq!(config.warm_start, "gaussian");
+    NcfSolver::new(config.clone())
+        .solve(matrix("mahalanobis:[[2,0.5],[0.5,1]]"), &mut keep)
+        .unwrap();
+    let message = NcfSolver::new(config.clone())
+        .resume(
+            matrix("mahalanobis:[[2,0],[0,1]]"),
+            keep.0.unwrap(),
+            &mut Silent,
+        )
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("another matrix"), "{message}");
+    let mut keep = Keep(None, 20);
+    for resumed in [false, true] {
+        let problem = problem(parse("elastic:0.3").unwrap());
+        let solver = NcfSolver::new(config.clone());
+        if resumed {
+            solver
+                .resume(problem, keep.0.clone().unwrap(), &mut Silent)
+                .unwrap();
+        } else {
+            solver.solve(problem, &mut keep).unwrap();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_f
 use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
 use charflow::certificate::Origin;
-use charflow::cost::short;
+use charflow::cost::{short, short_pair};
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
 use serde::{Deserialize, Serialize};
@@ -320,10 +320,7 @@ impl Fit {
             .iter()
             .find(|(name, ..)| !MAY_CHANGE.contains(&name.as_str()))
         {
-            let (was, is) = match (short(was), short(is)) {
-                (was, is) if was == is => (was, "another matrix".into()),
-                named => named,
-            };
+            let (was, is) = short_pair(was, is);
             return Err(Failure::input(format!(
                 "{place} was begun with {name} = {was}, now it is {is}.{REMEDY}"
             )));

@@ -67,8 +67,10 @@ impl DotFigure<'_> {
         if low > high {
             return Err(LabError::Input("there are no finite values to draw".into()));
         }
-        let asked = rows().map(|row| row.asked).fold(0.0, f64::max);
-        let axis = Axis::scaled(0.7 * low, 1.4 * high.max(asked), Scale::Log);
+        let asked = rows().map(|row| row.asked);
+        let low = asked.clone().fold(low, f64::min).max(LEAST);
+        let high = asked.fold(high, f64::max);
+        let axis = Axis::scaled(0.7 * low, 1.4 * high, Scale::Log);
 
         let labels = rows().map(|row| font::width(&row.label, LABEL_SIZE));
         let titles = self.groups.iter().map(|(t, _)| font::width(t, 12.0));

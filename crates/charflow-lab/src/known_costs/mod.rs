@@ -23,7 +23,7 @@ mod product;
 mod radial;
 mod translation;
 
-use charflow::cost::{Cost, Mahalanobis, short};
+use charflow::cost::{Cost, Mahalanobis, Quadratic, short};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -136,7 +136,9 @@ impl Family {
             Family::Radial if cost.coordinates().is_none() => uneven(dim),
             // All sums over coordinates agree: it takes a metric that ties them together.
             Family::Product => metric(dim, |i, j| if i == j { 1.0 } else { 0.5 }),
-            Family::Pair if cost.name() == "quadratic" => "norm-power:1.3".into(),
+            // Under other names too the quadratic cost is the quadratic cost.
+            Family::Radial if proportional(cost, &Quadratic, dim) => uneven(dim),
+            Family::Pair if proportional(cost, &Quadratic, dim) => "norm-power:1.3".into(),
             Family::Radial | Family::Pair => "quadratic".into(),
         };
         Some(name)
@@ -277,6 +279,12 @@ fn is_sum(cost: &dyn Cost, dim: usize) -> bool {
             .sum();
         near(cost.l(v), sum)
     })
+}
+
+/// Whether one cost is a multiple of the other, and so has the same maps: asked of `l` itself.
+fn proportional(a: &dyn Cost, b: &dyn Cost, dim: usize) -> bool {
+    let ratios: Vec<f64> = probes(a, dim).iter().map(|v| a.l(v) / b.l(v)).collect();
+    ratios.iter().all(|r| near(*r, ratios[0]))
 }
 
 fn near(a: f64, b: f64) -> bool {

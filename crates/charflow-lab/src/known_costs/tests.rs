@@ -251,3 +251,20 @@ fn what_does_not_go_together_is_told() {
     let x = slow.sample_source(50, 0, 0);
     assert!(displacements(&x, &slow.forward(&x), 8).all(|v| slow.cost().l(&v).is_finite()));
 }
+
+/// The quadratic cost by another name is not called a wrong one.
+#[test]
+fn a_wrong_cost_is_another_cost() {
+    for name in [
+        "power:2",
+        "norm-power:2",
+        "elastic:0",
+        "mahalanobis:[[3,0],[0,3]]",
+    ] {
+        let cost = parse(name).unwrap();
+        for family in [Family::Radial, Family::Pair] {
+            let wrong = parse(&family.wrong_cost(cost.as_ref(), 2).unwrap()).unwrap();
+            assert!(!proportional(wrong.as_ref(), cost.as_ref(), 2), "{name}");
+        }
+    }
+}

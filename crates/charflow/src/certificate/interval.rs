@@ -96,6 +96,8 @@ pub(crate) fn upper(s: &[f64], c: Option<&[f64]>, weights: Option<&[f64]>, seed:
                 // All of one value: nothing moved, or infinitely far.
                 if again == r {
                     0.0
+                } else if !again.is_finite() || its.is_nan() {
+                    f64::NEG_INFINITY
                 } else {
                     (again - r) / its.max(least)
                 }

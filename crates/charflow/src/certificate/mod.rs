@@ -379,7 +379,13 @@ impl Judged<'_> {
         let transform = Transform::of(&self.source, self.images, guesses, self.seed);
         // Not negative but for rounding: the search from x itself begins at g(x) + l(T(x) - x).
         let slack: Vec<f64> = (0..n)
-            .map(|i| factor * (costs[i] + self.source.g[i] - transform.value[i]).max(0.0))
+            .map(|i| {
+                // Further than the cost allows: what that is above the best is not a difference of two infinities.
+                if costs[i].is_infinite() {
+                    return f64::INFINITY;
+                }
+                factor * (costs[i] + self.source.g[i] - transform.value[i]).max(0.0)
+            })
             .collect();
 
         let count = n.min((n / 20).max(50));

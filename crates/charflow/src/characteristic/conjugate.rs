@@ -59,7 +59,7 @@ pub struct Search {
     pub evaluations: usize,
     /// A lane is done where `|R|^2 <= tolerance^2 (|given - z|^2 + d)`, `d` being the dimension: solver units have a variance of about one a coordinate.
     pub tolerance: f64,
-    /// Points further than this from zero are not tried, unless the search begins there: in solver units, where zero is the middle of the data.
+    /// Points further than this from zero are not taken, unless the search begins there: in solver units, where zero is the middle of the data.
     ///
     /// The minimum of a transform is attained among the points that there are. Far away a network is what it is: one that bends down there has no least value under a cost that grows
     /// more slowly than it falls (powers below 2), and a single search that gets there would outweigh all the others.
@@ -79,6 +79,8 @@ pub struct Found {
     pub converged: bool,
     /// Whether the search met a direction in which `h` bends down: there `u` is not c-concave (c-convex at the target's end).
     pub bends_down: bool,
+    /// Whether [`Search::radius`] stopped it: what was found is no minimum, the search was on its way out.
+    pub stopped_at_radius: bool,
 }
 
 /// Corrections an L-BFGS direction is made of.
@@ -180,6 +182,7 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
         let farthest = dots(d, &self.z, &self.z).map(|r| if r > radius { r } else { radius });
         let mut scale = [T::ONE; BLOCK];
         let mut refused = [0i32; BLOCK];
+        let mut held_back = [false; BLOCK];
         for number in 0..limits.evaluations.max(1) {
             let mut distances = [T::ZERO; BLOCK];
             for k in 0..d {
@@ -251,9 +254,10 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
                 // A change of `R` that may be rounding says nothing of the bend. (`distances` holds four times the square of the scale.)
                 let rounding = 1e3 * T::EPSILON.f64();
                 let told = bend[s].f64() > rounding * rounding * distances[s].f64();
-                found[s].bends_down |= told && along[s].f64() < -tiny;
+                found[s].bends_down |= told && near && along[s].f64() < -tiny;
                 // A correction is true of the function whether or not the step was taken.
-                let usable = tiny > 0.0 && tiny.is_finite() && along[s].f64() > tiny;
+                let usable = near && tiny > 0.0 && tiny.is_finite() && along[s].f64() > tiny;
+                held_back[s] = !near;
                 if usable {
                     self.inverse[slot][s] = T::ONE / along[s];
                     scale[s] = along[s] / bend[s];
@@ -287,6 +291,7 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
         for s in 0..BLOCK {
             found[s].value = end.sign() * h[s].f64();
             found[s].start *= end.sign();
+            found[s].stopped_at_radius = held_back[s] && !found[s].converged;
         }
         found
     }

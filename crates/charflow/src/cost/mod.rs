@@ -88,6 +88,15 @@ pub trait Cost: Send + Sync + fmt::Debug {
     }
 }
 
+/// Two different names for one sentence, by [`short`]: of two matrices the second is called another one.
+#[must_use]
+pub fn short_pair(a: &str, b: &str) -> (String, String) {
+    match (short(a), short(b)) {
+        (a, b) if a == b => (a, "another matrix".into()),
+        both => both,
+    }
+}
+
 /// `|v|`, without overflow on the way.
 fn norm(v: &[f64]) -> f64 {
     let largest = v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));

@@ -17,8 +17,8 @@ pub struct Translation {
     energy: f64,
 }
 
-/// A shift of a coordinate by less than this counts as none, in solver units, where the points have a variance of about one: under a cost that lets coordinates rest,
-/// the noise of a mean is no reason to leave that.
+/// Under a cost that lets coordinates rest a shift of one by less than this counts as none, in solver units, where the points have a variance of about one: the noise of a
+/// mean is no reason to wake it.
 const NO_SHIFT: f64 = 0.05;
 
 impl Translation {
@@ -27,11 +27,13 @@ impl Translation {
     /// `p` is `grad l` at the shift, by central differences: the equation holds exactly for whatever `p`, the shift to about nine digits. A shift beyond what the cost allows is cut.
     #[must_use]
     pub fn between(from: &[f64], to: &[f64], cost: &dyn Cost) -> Self {
+        // What may rest is what needs softening to wake.
+        let rests = cost.softened(1.0).is_some();
         let shift: Vec<f64> = from
             .iter()
             .zip(to)
             .map(|(a, b)| b - a)
-            .map(|v| if v.abs() < NO_SHIFT { 0.0 } else { v })
+            .map(|v| if rests && v.abs() < NO_SHIFT { 0.0 } else { v })
             .collect();
         let length = shift.iter().map(|v| v * v).sum::<f64>().sqrt();
         let longest = 0.9 * cost.reach();

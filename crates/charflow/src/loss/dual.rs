@@ -7,8 +7,8 @@
 //! D_t = E_nu[ f(y) ] - E_mu[ f_c(x) ]        f_c(x) = max_y f(y) - l(y - x),  attained at y*(x)        from the target's end
 //! ```
 //!
-//! Either is at most the optimal cost, whatever `u` is, and equal to it at the solution: weak and strong duality. (With searches that are cut short, up to what they missed; the certificate
-//! searches on.) So it is ascended; nothing is played against
+//! Either is at most the optimal cost, whatever `u` is, and equal to it at the solution: weak and strong duality. (With searches that are cut short, up to what they missed. They stay
+//! within a ball that holds the data, so this is said of laws in that ball; the certificate searches on, and everywhere.) So it is ascended; nothing is played against
 //! anything, since the inner searches are carried out. By the envelope theorem the points found are held fixed, and the gradient in the parameters is that of
 //!
 //! ```text
@@ -95,7 +95,7 @@ pub struct DualValues {
     pub converged: f64,
     /// Share that met a direction in which the potential is not c-concave.
     pub bends_down: f64,
-    /// Share that ran away and was left out.
+    /// Share that ran away, or was stopped on its way out, and was left out.
     pub runaway: f64,
     /// Evaluations of a block a search took, on average.
     pub evaluations: f64,

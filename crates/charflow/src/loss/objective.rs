@@ -444,7 +444,8 @@ impl<P: Potential<T>, T: Scalar> Objective<P, T> {
                             let away = moved.found_at[k * BLOCK + s] - moved.x[k * BLOCK + s];
                             square += away.f64() * away.f64();
                         }
-                        if !(square <= far && moved.found[s].value.is_finite()) {
+                        let found = &moved.found[s];
+                        if found.stopped_at_radius || !(square <= far && found.value.is_finite()) {
                             moved.weight[s] = T::ZERO;
                         }
                     }

@@ -462,4 +462,57 @@ mod tests {
         check::<f64>(1e-9, 1e-8);
         check::<f32>(3e-5, 1e-4);
     }
+
+    /// Under a cost that grows more slowly than the potential falls nothing far out is a minimum: searches end within the radius, and say that they were stopped.
+    #[test]
+    fn searches_stay_within_their_radius() {
+        let d = 2;
+        let map = GaussianMap::new(
+            &[0.0; 2],
+            &[1.0, 0.0, 0.0, 1.0],
+            &[0.0; 2],
+            &[0.01, 0.0, 0.0, 0.01],
+        )
+        .unwrap();
+        let closed = ClosedForm::Gaussian(map.potential());
+        let potential = WarmPotential::<f64>::new(Isa::current(), shape(d), Some(closed));
+        let cost = crate::cost::NormPower::new(1.5).unwrap();
+        let (mut search, mut work) = (Conjugate::new(&potential), potential.workspace());
+        let mut run = |radius: f64, given: f64, start: f64| {
+            let mut z = vec![start; d * BLOCK];
+            let found = search.search(
+                &potential,
+                Velocity::new(&cost, d),
+                End::Source,
+                &[given; 2 * BLOCK],
+                &mut z,
+                BLOCK,
+                Search {
+                    evaluations: 60,
+                    tolerance: 1e-9,
+                    radius,
+                },
+                &mut work,
+            );
+            (found[0], z[0].hypot(z[BLOCK]))
+        };
+        // Far from the top of the potential it falls faster than the cost grows.
+        let (free, at) = run(f64::INFINITY, 6.0, 6.0);
+        assert!(at > 100.0 && !free.converged, "{free:?} {at}");
+        let (held, at) = run(12.0, 6.0, 6.0);
+        assert!(
+            at <= 12.0 && held.stopped_at_radius && held.value.is_finite(),
+            "{held:?} {at}"
+        );
+        // A start outside is not sent home, but goes no further out.
+        let (_, at) = run(12.0, 6.0, 15.0);
+        assert!(at <= 15.0 * 2f64.sqrt() + 1e-9, "{at}");
+        // Where there is a minimum inside, the radius is not met.
+        let (near, at) = run(12.0, 0.1, 0.1);
+        assert!(
+            near.converged && !near.stopped_at_radius && at < 12.0,
+            "{near:?} {at}"
+        );
+        assert_eq!(near, run(f64::INFINITY, 0.1, 0.1).0);
+    }
 }

@@ -49,8 +49,10 @@ pub struct Checkpoint {
     pub(crate) best_score: f64,
     /// The score of the start.
     pub(crate) first_score: f64,
-    /// The step of the least score.
+    /// The step that patience counts from: of the least score, or where a stage began.
     pub(crate) improved_step: u64,
+    /// The step of the least score.
+    pub(crate) least_step: u64,
     /// Where the score had stopped improving, the step that the rate falls from, and over how many.
     pub(crate) plateau: Option<(u64, u64)>,
     /// How often it had, and a smaller rate was tried.
@@ -72,6 +74,8 @@ struct Head {
     best_step: u64,
     #[serde(default)]
     improved_step: u64,
+    #[serde(default)]
+    least_step: Option<u64>,
     #[serde(default)]
     plateau: Option<(u64, u64)>,
     #[serde(default)]
@@ -176,6 +180,7 @@ impl Checkpoint {
             good_step: self.good.step,
             best_step: self.best_step,
             improved_step: self.improved_step,
+            least_step: Some(self.least_step),
             plateau: self.plateau,
             drops: self.drops,
             divergences: self.divergences,
@@ -252,6 +257,7 @@ impl Checkpoint {
             first_score: numbers[4],
             best_step: head.best_step,
             improved_step: head.improved_step,
+            least_step: head.least_step.unwrap_or(head.improved_step),
             plateau: head.plateau,
             drops: head.drops,
             best_score: numbers[1],
@@ -335,6 +341,7 @@ mod tests {
             least: vec![8.0; 3],
             first_score: 3.5,
             improved_step: 7,
+            least_step: 6,
             plateau: Some((7, 5)),
             drops: 2,
             best_step: 8,

@@ -126,11 +126,13 @@ impl NcfSolver {
                 "no dual stage: with classes the map is optimal within each class only, which the dual value does not see".into(),
             );
         }
-        if config.cost != self.config.cost {
+        // Spelt otherwise is not another cost.
+        let asked = cost::parse(&self.config.cost)
+            .map_or_else(|_| self.config.cost.clone(), |cost| cost.name());
+        if config.cost != asked {
+            let (is, asked) = cost::short_pair(&config.cost, &asked);
             observer.on_note(&format!(
-                "the problem's cost is {}, the settings say {}: the problem's counts",
-                cost::short(&config.cost),
-                cost::short(&self.config.cost)
+                "the problem's cost is {is}, the settings say {asked}: the problem's counts"
             ));
         }
         let splits = split(&problem, &self.config)?;
@@ -355,7 +357,7 @@ struct Judge {
 /// score = -D + E s        (the mean over the ends that are searched)
 /// ```
 ///
-/// `D` is at most the optimal cost, so either part is an excess. The terms of each point are kept: two models are compared point by point, and the standard error of
+/// `D` is at most the optimal cost, so either part is an excess. (The searches stay within [`SEARCHED`] radii of the data; the certificate's own do not.) The terms of each point are kept: two models are compared point by point, and the standard error of
 /// their mean difference is far below that of either score.
 #[derive(Clone, Debug)]
 struct Score {
@@ -534,13 +536,10 @@ impl<'a> Training<'a> {
                     ),
                 ] {
                     if was != is {
+                        let (was, is) = cost::short_pair(was, is);
                         return Err(Error::config(
                             what,
-                            format!(
-                                "the checkpoint was made with {}, this solve is with {}",
-                                cost::short(was),
-                                cost::short(is)
-                            ),
+                            format!("the checkpoint was made with {was}, this solve is with {is}"),
                         ));
                     }
                 }
@@ -575,6 +574,7 @@ impl<'a> Training<'a> {
                     best_score: f64::INFINITY,
                     first_score: f64::INFINITY,
                     improved_step: 0,
+                    least_step: 0,
                     plateau: None,
                     drops: 0,
                     rate_factor: 1.0,
@@ -850,7 +850,7 @@ impl<'a> Training<'a> {
         }
         let waited = step - self.state.improved_step;
         // What can be learned shows early; where the start was never bettered, half the wait is enough.
-        let share = if self.state.improved_step == 0 {
+        let share = if self.state.least_step == 0 {
             0.5 * patience
         } else {
             patience
@@ -877,7 +877,7 @@ impl<'a> Training<'a> {
         if self.state.best_step > good {
             // Of a way that is given up.
             self.state.best.clone_from(&self.state.least);
-            self.state.best_step = self.state.improved_step;
+            self.state.best_step = self.state.least_step;
         }
         // A rate that is too high looks the same as an end: smaller ones are tried first.
         let drops = if good == 0 { 1 } else { DROPS };
@@ -1155,6 +1155,7 @@ impl<'a> Training<'a> {
         {
             self.state.best_score = score.value;
             self.state.improved_step = step;
+            self.state.least_step = step;
             if self.config.held_out.patience > 0.0 {
                 self.state.good = self.state.now.clone();
             }

@@ -1,6 +1,6 @@
 //! `bench costs`: problems whose optimal map is known for a convex cost `l(y - x)`, one family after another (see [`charflow_lab::known_costs`]).
 //!
-//! Beside each fit stands one with a wrong cost: from the same samples, with the same settings at effort quick. Its maps are judged against the truth of the right cost, and what
+//! Beside the fits stands one with a wrong cost: from the same samples, by ncf+dual at effort quick. Its maps are judged against the truth of the right cost, and what
 //! it transports is charged at the right cost.
 
 use super::known::{self, Asked, Entry, Known, Pairs, Plan, Run};
@@ -212,7 +212,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         about.push("Without fits with a wrong cost.".into());
     } else {
         about.push(
-            "`COST instead`: the same samples fitted with another cost, at effort quick, judged by the truth and the cost of the problem. Radial maps are the same for all costs \
+            "`COST instead`: the same samples fitted with another cost by ncf+dual at effort quick, judged by the truth and the cost of the problem. Radial maps are the same for all costs \
              of the length, product maps for all sums over coordinates, so there the wrong cost is a metric; on the line and for a translation every convex cost has the \
              same map, and there is none."
                 .into(),
