@@ -9,6 +9,7 @@ use super::{Bench, Effort, Method, Problem};
 use crate::failure::{Failure, Result};
 use crate::terminal::duration;
 use charflow::cost::{self, Cost};
+use charflow::solver::Config;
 use charflow_lab::figures::{DotFigure, DotRow};
 use charflow_lab::known_costs::{Family, KnownTransport};
 use charflow_lab::metrics;
@@ -20,6 +21,8 @@ const SAMPLES: usize = 1 << 18;
 /// Training points of each side on the line, where that error is largest: 1.7 % of the quadratic cost and 2.8 % of power:3 from 20,000 points (sixty pairs of samples, sorted), a
 /// fifth of it from these.
 const SAMPLES_LINE: usize = 1 << 19;
+/// Seconds of each fit.
+const SECONDS: f64 = 300.0;
 /// Points of each side behind the variances.
 const VARIANCES_FROM: usize = 1 << 17;
 /// Asked for, L2-UVP in percent: on the line, elsewhere.
@@ -226,16 +229,23 @@ pub fn run(bench: &Bench) -> Result<()> {
         };
         bench.samples.unwrap_or(own)
     };
+    let limit = |config: &mut Config| {
+        if bench.time_limit.is_none() {
+            config.time_limit = SECONDS;
+        }
+    };
     let entries = |problem: &dyn Known| {
         let (n, d) = (samples(problem), problem.dim());
         let mut entries = super::w2::entries(bench, n, d)?;
         for entry in &mut entries {
             entry.config.cost = problem.cost().name();
+            limit(&mut entry.config);
         }
         let wrong = problem.asked().and_then(|asked| asked.wrong_cost);
         if let Some(wrong) = wrong.filter(|_| !bench.no_wrong) {
             let mut config = bench.config_at(Effort::Quick, Method::NcfDual, n, n, d)?;
             config.cost = wrong;
+            limit(&mut config);
             entries.push(Entry {
                 name: instead(&config.cost),
                 config,

@@ -83,7 +83,7 @@ pub struct Bench {
     /// Optimisation steps of each fit
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m; elastic: 90s]
+    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m; costs: 5m; elastic: 90s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     time_limit: Option<f64>,
     /// Threads; 0 for all cores. Results do not depend on it
