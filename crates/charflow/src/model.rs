@@ -8,7 +8,7 @@
 //! metadata with shape, cost, columns, classes and version. Any safetensors reader opens it.
 
 use crate::characteristic::flow::{Columns, Velocity};
-use crate::cost::{self, Cost};
+use crate::cost::{self, Coordinates, Cost};
 use crate::error::{Error, Result};
 use crate::exact::{GaussianMap, Translation};
 use crate::loss::objective::to_lanes;
@@ -19,7 +19,6 @@ use crate::solver::Config;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -264,9 +263,8 @@ impl CharacteristicMap {
     pub fn out_of_reach(&self, x: &[f64]) -> Option<(usize, usize)> {
         let d = self.dim();
         let Scaling { shift, scale } = &self.scaling;
-        let given = x;
-        let x = &*self.entered(x);
-        let at = x
+        let inside = Coordinates::entered(self.cost.coordinates(), x);
+        let at = inside
             .chunks_exact(d)
             .flatten()
             .zip(shift.iter().cycle())
@@ -275,7 +273,7 @@ impl CharacteristicMap {
         // In other coordinates all columns take part; the one that is farthest out is the likeliest reason.
         let column = match self.cost.coordinates() {
             None => at % d,
-            Some(_) => self.farthest_column(&given[row * d..(row + 1) * d]),
+            Some(_) => self.farthest_column(&x[row * d..(row + 1) * d]),
         };
         Some((row, column))
     }
@@ -398,21 +396,10 @@ impl CharacteristicMap {
         }
     }
 
-    /// `B x`, in the coordinates of the cost.
-    fn entered<'a>(&self, x: &'a [f64]) -> Cow<'a, [f64]> {
-        match self.cost.coordinates() {
-            None => Cow::Borrowed(x),
-            Some(coordinates) => {
-                let mut x = x.to_vec();
-                coordinates.enter(&mut x);
-                Cow::Owned(x)
-            }
-        }
-    }
-
     /// The points `x: [n, d]` in solver units, into `z: [n, d]`: in the coordinates of the cost, shifted and scaled.
     pub fn to_solver(&self, x: &[f64], z: &mut [f32]) {
-        self.scaling.to_solver(&self.entered(x), z);
+        let inside = Coordinates::entered(self.cost.coordinates(), x);
+        self.scaling.to_solver(&inside, z);
     }
 
     fn check_reach(&self, x: &[f64]) -> Result<usize> {

@@ -166,6 +166,14 @@ impl Problem {
         (&self.moments.0, &self.moments.1)
     }
 
+    /// The moments of the samples that are solved for: in the coordinates of the cost, before [`Problem::normalise`].
+    pub fn inner_moments(&self) -> (&Moments, &Moments) {
+        match &self.outside {
+            Some(outside) => (&outside.inner_moments.0, &outside.inner_moments.1),
+            None => self.moments(),
+        }
+    }
+
     /// What a report should say of the data, a sentence each: copies, constant columns, flat clouds, extreme scales.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -177,11 +185,8 @@ impl Problem {
         if let Some(scaling) = &self.scaling {
             return scaling.clone();
         }
-        let moments = match &self.outside {
-            Some(outside) => &outside.inner_moments,
-            None => &self.moments,
-        };
-        let scaling = Scaling::pooled(&moments.0, &moments.1);
+        let (source, target) = self.inner_moments();
+        let scaling = Scaling::pooled(source, target);
         self.normalise_with(scaling.clone());
         scaling
     }

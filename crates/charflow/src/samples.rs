@@ -15,6 +15,11 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// As how many points of equal weight `n` points count, with weights of sum 1: `1 / sum w^2` (Kish 1965).
+pub(crate) fn effective_number(weights: Option<&[f64]>, n: usize) -> f64 {
+    weights.map_or(n as f64, |w| 1.0 / w.iter().map(|w| w * w).sum::<f64>())
+}
+
 /// `|a - b|` of two points.
 pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
@@ -383,33 +388,19 @@ impl Samples {
         points
             .par_chunks_mut(self.dim * 1024)
             .for_each(|rows| coordinates.enter(rows));
-        let inside = Self::from_f64(&points, self.dim).map_err(|e| {
-            Error::problem(format!(
-                "{}, in the coordinates of the cost: {e}",
-                self.name
-            ))
-        })?;
-        Ok(Self {
-            values: inside.values,
-            origin: inside.origin,
-            unit: inside.unit,
-            ..self.without_values()
-        })
-    }
-
-    /// Everything but the points.
-    fn without_values(&self) -> Self {
-        Self {
-            name: self.name.clone(),
-            dim: self.dim,
-            values: vec![],
-            origin: vec![],
-            unit: 1.0,
-            columns: self.columns.clone(),
-            weights: self.weights.clone(),
-            class_names: self.class_names.clone(),
-            class_of: self.class_of.clone(),
-        }
+        let mut inside = Self::from_f64(&points, self.dim)
+            .map_err(|e| {
+                Error::problem(format!(
+                    "{}, in the coordinates of the cost: {e}",
+                    self.name
+                ))
+            })?
+            .named(&self.name);
+        inside.columns.clone_from(&self.columns);
+        inside.weights.clone_from(&self.weights);
+        inside.class_names.clone_from(&self.class_names);
+        inside.class_of.clone_from(&self.class_of);
+        Ok(inside)
     }
 
     /// Goes to solver units in place: afterwards `values = (x - shift) / scale`, and `x` is what it was up to `f32` rounding.

@@ -15,11 +15,10 @@ use charflow::samples::Scaling;
 use charflow::solver::Config;
 use charflow::{Result, Samples};
 use charflow_kernels::activation::Activation;
-use common::{Uneven, costs};
+use common::{Uneven, costs, normal};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 /// A map given point by point.
 struct Rows<F: Fn(&[f64]) -> Vec<f64>>(usize, F);
@@ -43,13 +42,6 @@ impl<F: Fn(&[f64]) -> Vec<f64>> ForwardMap for Whole<F> {
     fn forward(&self, x: &[f64]) -> Result<Vec<f64>> {
         Ok((self.1)(x))
     }
-}
-
-fn normal(n: usize, d: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..n * d)
-        .map(|_| StandardNormal.sample(&mut rng))
-        .collect()
 }
 
 fn samples(x: &[f64], d: usize) -> Samples {

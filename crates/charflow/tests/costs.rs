@@ -7,17 +7,9 @@ use charflow::map::{BackwardMap, ForwardMap};
 use charflow::model::CharacteristicMap;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Observer, Silent, Solution};
 use charflow::{Problem, Samples};
-use common::{Uneven, costs};
+use common::{Uneven, costs, normal};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
-
-fn normal(n: usize, d: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..n * d)
-        .map(|_| StandardNormal.sample(&mut rng))
-        .collect()
-}
 
 fn small(steps: u64) -> Config {
     let mut config = Config::preset("auto", 2000, 2000, 2).unwrap();

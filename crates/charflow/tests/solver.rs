@@ -1,5 +1,7 @@
 //! The solver from the outside: it finds known maps, repeats itself to the last bit, and survives what it is given.
 
+mod common;
+
 use charflow::cost::Quadratic;
 use charflow::evaluate::{Truth, evaluate};
 use charflow::map::{BackwardMap, ForwardMap};
@@ -8,17 +10,10 @@ use charflow::solver::{
     Checkpoint, Config, NcfSolver, Observer, Outcome, Progress, Silent, Solution,
 };
 use charflow::{Error, Problem, Samples};
+use common::normal;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use std::path::Path;
-
-fn normal(n: usize, d: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..n * d)
-        .map(|_| StandardNormal.sample(&mut rng))
-        .collect()
-}
 
 /// Source N(0, I); target N((1, -1), diag(4, 1/4)).
 fn gaussians(n: usize, scale: f64, offset: f64) -> (Vec<f64>, Vec<f64>) {

@@ -14,6 +14,7 @@
 //! exact one of a single event among many (Clopper and Pearson 1934) is 4.7 times.
 
 use super::mismatch::finite;
+use crate::samples::effective_number;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -77,9 +78,7 @@ pub(crate) fn upper(s: &[f64], c: Option<&[f64]>, weights: Option<&[f64]>, seed:
             ..none
         };
     };
-    let squares: f64 = (0..n).map(|i| weight(i).powi(2)).sum();
-    let effective = (0..n).map(weight).sum::<f64>().powi(2) / squares;
-    let least = if effective >= MANY {
+    let least = if effective_number(weights, n) >= MANY {
         LEAST_ERROR * se
     } else {
         0.0

@@ -10,7 +10,7 @@
 use crate::cost::Cost;
 use crate::error::Result;
 use crate::loss::energy_distance;
-use crate::samples::Samples;
+use crate::samples::{Samples, effective_number};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -94,12 +94,9 @@ impl Cloud {
         }
     }
 
-    /// As how many points of equal weight these count: `1 / sum w^2` (Kish 1965).
+    /// As how many points of equal weight these count.
     pub fn effective_number(&self, d: usize) -> f64 {
-        self.weights.as_ref().map_or_else(
-            || self.len(d) as f64,
-            |w| 1.0 / w.iter().map(|w| w * w).sum::<f64>(),
-        )
+        effective_number(self.weights.as_deref(), self.len(d))
     }
 
     /// Points that weigh anything.

@@ -55,26 +55,23 @@ impl SourcePotential {
                 scaling.scale
             )));
         }
-        Ok(SourcePotential {
-            potential,
-            inner: cost.rescaled(scaling.scale),
-            factor: cost.cost_factor(scaling.scale),
-            cost: cost.name(),
-            coordinates: cost.coordinates().cloned(),
-            scaling,
-        })
+        Ok(Self::with(potential, scaling, cost))
     }
 
     /// The potential `u(., 0)` of a fitted map.
     #[must_use]
     pub fn of_map(map: &CharacteristicMap) -> Self {
-        let scaling = map.scaling().clone();
+        let potential = map.potential_in_solver_units().cast();
+        Self::with(potential, map.scaling().clone(), map.cost())
+    }
+
+    fn with(potential: WarmPotential<f64>, scaling: Scaling, cost: &dyn Cost) -> Self {
         SourcePotential {
-            potential: map.potential_in_solver_units().cast(),
-            inner: map.cost().rescaled(scaling.scale),
-            factor: map.cost().cost_factor(scaling.scale),
-            cost: map.cost().name(),
-            coordinates: map.cost().coordinates().cloned(),
+            potential,
+            inner: cost.rescaled(scaling.scale),
+            factor: cost.cost_factor(scaling.scale),
+            cost: cost.name(),
+            coordinates: cost.coordinates().cloned(),
             scaling,
         }
     }
@@ -147,11 +144,7 @@ impl SourcePotential {
     /// `z = (x - shift) / s`, or `(B x - shift) / s` with the coordinates of the cost.
     pub(crate) fn to_solver(&self, x: &[f64]) -> Vec<f64> {
         let Scaling { shift, scale } = &self.scaling;
-        let mut entered = x.to_vec();
-        if let Some(coordinates) = &self.coordinates {
-            coordinates.enter(&mut entered);
-        }
-        entered
+        Coordinates::entered(self.coordinates.as_ref(), x)
             .chunks_exact(shift.len())
             .flat_map(|x| x.iter().zip(shift).map(|(x, s)| (x - s) / scale))
             .collect()

@@ -4,6 +4,7 @@
 //! single precision, its energy distances and its searches, has the scales that the cost gives to the columns and not those of the columns' units.
 
 use nalgebra::{DMatrix, SymmetricEigen};
+use std::borrow::Cow;
 
 /// An invertible matrix `B` with its inverse.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,16 @@ impl Coordinates {
     #[must_use]
     pub fn dim(&self) -> usize {
         self.d
+    }
+
+    /// `B x` for each row of `x: [n, d]`; without coordinates the points themselves, not copied.
+    pub(crate) fn entered<'a>(coordinates: Option<&Self>, x: &'a [f64]) -> Cow<'a, [f64]> {
+        let Some(coordinates) = coordinates else {
+            return Cow::Borrowed(x);
+        };
+        let mut x = x.to_vec();
+        coordinates.enter(&mut x);
+        Cow::Owned(x)
     }
 
     /// `B x` for each row of `x: [n, d]`, in place.

@@ -264,10 +264,9 @@ impl GaussianMap {
         let Some(coordinates) = &self.coordinates else {
             return map(x);
         };
+        // What is wrong is told of the points as they were given.
         check_points(x, self.m0.len())?;
-        let mut inside = x.to_vec();
-        coordinates.enter(&mut inside);
-        let mut images = map(&inside)?;
+        let mut images = map(&Coordinates::entered(Some(coordinates), x))?;
         coordinates.leave(&mut images);
         Ok(images)
     }

@@ -20,7 +20,7 @@ use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::exact::assignment;
 use crate::problem::Pairing;
-use crate::samples::{Samples, distance};
+use crate::samples::{Samples, distance, effective_number};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -59,12 +59,12 @@ pub(super) fn check(
             target: to,
             ..
         } => {
-            let classes = from.len();
-            let mut all = Bounds::default();
-            for (from, to) in from.iter().zip(to) {
-                all = all.or(bounds(&source.select(from)?, &target.select(to)?, classes)?);
-            }
-            all
+            let each = from.iter().zip(to).map(|(of_source, of_target)| {
+                let (source, target) = (source.select(of_source)?, target.select(of_target)?);
+                bounds(&source, &target, from.len())
+            });
+            let each = each.collect::<Result<Vec<_>>>()?;
+            each.into_iter().reduce(Bounds::and).unwrap_or_default()
         }
     };
     let enough = round_up(ROOM * bounds.upper.max(bounds.lower));
@@ -106,24 +106,24 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn or(self, other: Bounds) -> Self {
+    /// Of two classes together.
+    fn and(self, other: Bounds) -> Self {
         Bounds {
             lower: self.lower.max(other.lower),
             upper: self.upper.max(other.upper),
             matched: self.matched + other.matched,
-            all: other.all && (self.all || self.matched == 0),
+            all: self.all && other.all,
         }
     }
 }
 
 /// `classes` is the number of such bounds of which the largest counts.
 fn bounds(source: &Samples, target: &Samples, classes: usize) -> Result<Bounds> {
-    let d = source.dim();
-    let some = [source, target].map(|s| evenly(s, MATCHED));
-    let matched = (some[0].len() / d).min(some[1].len() / d);
+    let matched = source.len().min(target.len()).min(MATCHED);
+    let [x, y] = [source, target].map(|s| evenly(s, matched));
     Ok(Bounds {
         lower: least_move(source, target, classes),
-        upper: longest_of_matching(&some[0], &some[1], d)?,
+        upper: longest_of_matching(&x, &y, matched, source.dim())?,
         matched,
         all: source.len() == matched
             && target.len() == matched
@@ -147,13 +147,8 @@ fn least_move(source: &Samples, target: &Samples, classes: usize) -> f64 {
     }
     let chance = (4000.0 * (directions.len() * classes) as f64).ln();
     // Independent points that the clouds are worth.
-    let worth = [source, target].map(|samples| {
-        let weights = samples.weights();
-        let effective = weights.map_or(f64::INFINITY, |w| {
-            1.0 / w.iter().map(|w| w * w).sum::<f64>()
-        });
-        effective.min(samples.len().min(PROJECTED) as f64)
-    });
+    let worth = [source, target]
+        .map(|samples| effective_number(samples.weights(), samples.len()).min(PROJECTED as f64));
     let band: f64 = worth.iter().map(|n| (chance / (2.0 * n)).sqrt()).sum();
     let between = if classes == 1 && worth.iter().all(|n| *n >= FEWEST) {
         between_means(&clouds, &means, worth, d)
@@ -247,10 +242,8 @@ fn evenly(samples: &Samples, k: usize) -> Vec<f64> {
     samples.gather(&some)
 }
 
-/// The longest move of a matching that avoids long moves: the least over matchings of least total `|y - x|^p` for growing `p`.
-fn longest_of_matching(x: &[f64], y: &[f64], d: usize) -> Result<f64> {
-    let k = (x.len() / d).min(y.len() / d);
-    let (x, y) = (evenly_rows(x, k, d), evenly_rows(y, k, d));
+/// The longest move of a matching of `k` and `k` points that avoids long moves: the least over matchings of least total `|y - x|^p` for growing `p`.
+fn longest_of_matching(x: &[f64], y: &[f64], k: usize, d: usize) -> Result<f64> {
     let distances: Vec<f64> = x
         .chunks_exact(d)
         .flat_map(|x| y.chunks_exact(d).map(move |y| distance(x, y)))
@@ -288,13 +281,6 @@ fn mean(points: &[f64], d: usize) -> Vec<f64> {
         }
     }
     mean
-}
-
-fn evenly_rows(points: &[f64], k: usize, d: usize) -> Vec<f64> {
-    let n = points.len() / d;
-    (0..k)
-        .flat_map(|i| points[i * n / k * d..(i * n / k + 1) * d].iter().copied())
-        .collect()
 }
 
 #[cfg(test)]

@@ -97,15 +97,22 @@ impl NcfSolver {
         from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Solution> {
-        if self.config.cost != problem.cost().name() {
-            cost::parse(&self.config.cost)?;
-        }
-        self.config.check_all_but_the_cost()?;
-        // The problem's cost is what is solved for; the settings carry its name.
+        // The problem's cost is what is solved for; the settings carry its name. A cost of the user's own has one that cannot be parsed.
         let mut config = Config {
             cost: problem.cost().name(),
             ..self.config.clone()
         };
+        if self.config.cost != config.cost {
+            // Spelt otherwise is not another cost.
+            let asked = cost::parse(&self.config.cost)?.name();
+            if asked != config.cost {
+                let (is, asked) = cost::short_pair(&config.cost, &asked);
+                observer.on_note(&format!(
+                    "the problem's cost is {is}, the settings say {asked}: the problem's counts"
+                ));
+            }
+        }
+        config.check_all_but_the_cost()?;
         let quadratic = has_linear_maps(problem.cost());
         let mut refused = Vec::new();
         if config.warm_start != "none" && problem.dim() > LARGEST_LINEAR {
@@ -125,15 +132,6 @@ impl NcfSolver {
             refused.push(
                 "no dual stage: with classes the map is optimal within each class only, which the dual value does not see".into(),
             );
-        }
-        // Spelt otherwise is not another cost.
-        let asked = cost::parse(&self.config.cost)
-            .map_or_else(|_| self.config.cost.clone(), |cost| cost.name());
-        if config.cost != asked {
-            let (is, asked) = cost::short_pair(&config.cost, &asked);
-            observer.on_note(&format!(
-                "the problem's cost is {is}, the settings say {asked}: the problem's counts"
-            ));
         }
         let splits = split(&problem, &self.config)?;
         let scaling = match &from {
@@ -596,8 +594,8 @@ impl<'a> Training<'a> {
             side(problem.target(), &splits.1, 1, config.batch.target),
         ];
         let (box_low, box_high) = bounding_box(problem);
-        let judge = Judge::new(config, problem, &splits, &network);
         let radius = data_radius(problem);
+        let judge = Judge::new(config, problem, &splits, &network, radius);
         Ok(Training {
             objective: Objective::new(&network, stage_weights(config, false, radius)),
             radius,
@@ -1327,6 +1325,7 @@ impl Judge {
         problem: &Problem,
         splits: &(Split, Split),
         network: &WarmPotential<f32>,
+        radius: f64,
     ) -> Option<Self> {
         if splits.0.held_out.len() < 2 || splits.1.held_out.len() < 2 {
             return None;
@@ -1385,7 +1384,7 @@ impl Judge {
             }
         }
         let dual = config.dual.begin < 1.0;
-        let mut weights = stage_weights(config, dual, data_radius(problem));
+        let mut weights = stage_weights(config, dual, radius);
         weights.energy = config.loss.energy.max(if dual { 1.0 } else { 0.0 });
         weights.dual.search = Search {
             evaluations: JUDGE_EVALUATIONS,

@@ -2,6 +2,17 @@
 #![allow(dead_code)] // each file uses its own part of it
 
 use charflow::cost::Cost;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+/// `n` standard normal points, `[n, d]`.
+pub fn normal(n: usize, d: usize, seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..n * d)
+        .map(|_| StandardNormal.sample(&mut rng))
+        .collect()
+}
 
 /// `l(v) = sum v^2 / 2` where `v > 0`, `3 v^2 / 2` where `v < 0`: up is cheaper than down, so a wrong sign shows.
 #[derive(Debug)]

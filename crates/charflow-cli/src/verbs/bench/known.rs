@@ -396,9 +396,8 @@ pub fn run(bench: &Bench, plan: Plan<'_>) -> Result<()> {
         let linear = {
             // The closed form is that of the quadratic cost, in the coordinates of the problem's own.
             let whole = problem_of(&source, &target, d, &problem.cost().name())?;
-            let moments = [whole.source().moments(), whole.target().moments()];
-            GaussianMap::from_moments(&moments[0], &moments[1])?
-                .in_coordinates(problem.cost().coordinates())
+            let (m0, m1) = whole.inner_moments();
+            GaussianMap::from_moments(m0, m1)?.in_coordinates(problem.cost().coordinates())
         };
         let identity = IdentityMap::new(d);
         let baseline = |name: &str, scores| Row {
