@@ -172,7 +172,7 @@ impl RunDir {
             .is_none();
         match (force, self.looks_like_a_run()) {
             (true, true) => Ok(()),
-            (true, false) if empty => Ok(()),
+            (_, false) if empty => Ok(()),
             (true, false) => Err(Failure::input(format!(
                 "{place} exists and does not look like a run of charflow (no config.toml of ours), so --force does not touch it. Choose another one with -o."
             ))),
@@ -466,9 +466,9 @@ mod tests {
         let run = RunDir::new(&folder.path().join("run"));
         assert!(run.check_free(false).is_ok() && run.check_free(true).is_ok());
         fs::create_dir(run.path()).unwrap();
-        assert!(run.check_free(false).is_err() && run.check_free(true).is_ok());
+        assert!(run.check_free(false).is_ok() && run.check_free(true).is_ok());
         fs::write(run.path().join("thesis.txt"), "years").unwrap();
-        assert!(run.check_free(true).is_err());
+        assert!(run.check_free(true).is_err() && run.check_free(false).is_err());
         fs::write(run.config(), Config::default().to_toml()).unwrap();
         assert!(run.check_free(true).is_ok() && run.check_free(false).is_err());
     }

@@ -35,6 +35,8 @@
 //! npz entries too. One case needs memory for the whole array as it is stored: a deflated one in Fortran order.
 //! [`ReadOptions::rows`] takes some of the rows only, by their value in one column, without holding the others.
 //! Whole numbers in a float or text label, `3.0`, are the class `3`.
+//!
+//! Pictures are in `picture`, behind the feature `pictures`.
 
 mod array;
 mod atomic;
@@ -45,6 +47,8 @@ mod npy;
 mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "pictures")]
+pub mod picture;
 mod read;
 mod rows;
 mod text;

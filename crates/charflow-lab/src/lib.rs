@@ -9,8 +9,12 @@
 //! | [`known_costs`] | problems with their true map for each cost |
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
+//! | [`color`] | pictures as points: colour spaces, looks, look-up tables, histograms |
+//! | [`baselines`] | what others do about colours: histogram matching, Reinhard, the linear map |
 //! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
 
+pub mod baselines;
+pub mod color;
 pub mod datasets;
 mod error;
 pub mod figures;

@@ -62,7 +62,7 @@ pub struct Fit {
     /// further than s.
     #[arg(long, value_name = "COST", verbatim_doc_comment)]
     pub cost: Option<String>,
-    /// The settings to begin from: auto, paper-2d or paper-gaussian [default: auto]
+    /// The settings to begin from: auto, paper-2d, paper-gaussian or color [default: auto]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// How much work the preset auto does: quick, normal or best; without effect with --labels or a --config [default: normal]

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod bench;
+pub mod color;
 pub mod data;
 pub mod demo;
 pub mod evaluate;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tiny_skia::{FillRule, LineCap, Paint, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
 
-use super::font;
+use super::{Raster, font};
 use crate::LabError;
 
 /// Pixels of the PNG per unit of the drawing: legible in print and on dense screens.
@@ -75,6 +75,12 @@ pub(super) enum Item {
         radius: f32,
         ink: Ink,
     },
+    /// A picture, filling its box.
+    Image {
+        at: [f32; 2],
+        size: [f32; 2],
+        raster: Raster,
+    },
     /// One line of text; `at` is on the baseline; `turned` text reads upward.
     Text {
         at: [f32; 2],
@@ -132,6 +138,23 @@ impl Drawing {
                 ink,
             });
         }
+    }
+
+    /// A picture in the middle of a box, as large as its shape allows, of no more pixels than the PNG shows.
+    pub fn image(&mut self, at: [f32; 2], size: [f32; 2], raster: &Raster) {
+        let (w, h) = (raster.width as f32, raster.height as f32);
+        let scale = (size[0] / w).min(size[1] / h);
+        let place = [w * scale, h * scale];
+        let most = (PNG_SCALE * place[0].max(place[1])).ceil() as usize;
+        let reduced = Raster::reduced(raster.width, raster.height, &raster.rgb, most);
+        self.items.push(Item::Image {
+            at: [
+                at[0] + 0.5 * (size[0] - place[0]),
+                at[1] + 0.5 * (size[1] - place[1]),
+            ],
+            size: place,
+            raster: reduced.unwrap_or_else(|_| raster.clone()),
+        });
     }
 
     /// The drawing as an SVG document.
@@ -216,6 +239,20 @@ impl Drawing {
                         writeln!(out, "\"/>")?;
                     }
                     writeln!(out, "</g>")?;
+                }
+                Item::Image { at, size, raster } => {
+                    let png = pixmap(raster)
+                        .and_then(|map| map.encode_png().ok())
+                        .unwrap_or_default();
+                    writeln!(
+                        out,
+                        "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" href=\"data:image/png;base64,{}\"/>",
+                        n(at[0]),
+                        n(at[1]),
+                        n(size[0]),
+                        n(size[1]),
+                        base64(&png)
+                    )?;
                 }
                 Item::Text {
                     at,
@@ -310,6 +347,28 @@ impl Drawing {
                         );
                     }
                 }
+                Item::Image { at, size, raster } => {
+                    let Some(picture) = pixmap(raster) else {
+                        continue;
+                    };
+                    let factor = [
+                        size[0] / raster.width as f32,
+                        size[1] / raster.height as f32,
+                    ];
+                    let paint = tiny_skia::PixmapPaint {
+                        // Much enlarged, pixels are to be seen as such.
+                        quality: if PNG_SCALE * factor[0] > 2.0 {
+                            tiny_skia::FilterQuality::Nearest
+                        } else {
+                            tiny_skia::FilterQuality::Bilinear
+                        },
+                        ..tiny_skia::PixmapPaint::default()
+                    };
+                    let place = scale
+                        .pre_translate(at[0], at[1])
+                        .pre_scale(factor[0], factor[1]);
+                    map.draw_pixmap(0, 0, picture.as_ref(), &paint, place, None);
+                }
                 Item::Text {
                     at,
                     text,
@@ -357,20 +416,115 @@ impl Drawing {
         } else {
             stem.to_path_buf()
         };
-        // Appended, not `with_extension`: a stem may have dots.
-        let named = |extension: &str| {
-            let mut name = stem.clone().into_os_string();
-            name.push(extension);
-            PathBuf::from(name)
-        };
+        let named = |extension: &str| appended(&stem, extension);
         let (png, svg) = (named(".png"), named(".svg"));
-        let pixels = self.png().map_err(|message| LabError::Io {
-            path: png.clone(),
-            message,
-        })?;
-        charflow_io::write_file(&png, &pixels)?;
+        self.write_png(&png)?;
         charflow_io::write_file(&svg, self.svg().as_bytes())?;
         Ok(vec![png, svg])
+    }
+
+    /// Writes `stem.png` alone and returns its path.
+    pub fn save_png(&self, stem: &Path) -> Result<PathBuf, LabError> {
+        let png = appended(stem, ".png");
+        self.write_png(&png)?;
+        Ok(png)
+    }
+
+    fn write_png(&self, path: &Path) -> Result<(), LabError> {
+        let pixels = self.png().map_err(|message| LabError::Io {
+            path: path.to_path_buf(),
+            message,
+        })?;
+        Ok(charflow_io::write_file(path, &pixels)?)
+    }
+}
+
+/// A path with more at its end: not `with_extension`, since a stem may have dots.
+fn appended(stem: &Path, extension: &str) -> PathBuf {
+    let mut name = stem.to_path_buf().into_os_string();
+    name.push(extension);
+    PathBuf::from(name)
+}
+
+/// The raster as the library wants it; `None` without pixels.
+fn pixmap(raster: &Raster) -> Option<Pixmap> {
+    let size = tiny_skia::IntSize::from_wh(raster.width as u32, raster.height as u32)?;
+    let rgba = raster
+        .rgb
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .flat_map(|&[r, g, b]| [r, g, b, 255])
+        .collect();
+    Pixmap::from_vec(rgba, size)
+}
+
+/// RFC 4648.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(4 * bytes.len().div_ceil(3));
+    for chunk in bytes.chunks(3) {
+        let word = chunk
+            .iter()
+            .enumerate()
+            .fold(0u32, |w, (k, b)| w | u32::from(*b) << (16 - 8 * k));
+        for k in 0..4 {
+            out.push(if k <= chunk.len() {
+                char::from(LETTERS[(word >> (18 - 6 * k) & 63) as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of RFC 4648, section 10.
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64(&[0xff, 0xef, 0xbe]), "/+++");
+    }
+
+    #[test]
+    fn a_picture_keeps_its_colors_and_its_sides() {
+        let mut drawing = Drawing {
+            width: 40.0,
+            height: 20.0,
+            items: Vec::new(),
+            title: String::new(),
+        };
+        // Left red, right blue, in the middle half of the drawing.
+        let raster = Raster {
+            width: 2,
+            height: 2,
+            rgb: [[200, 10, 20], [20, 10, 200]].repeat(2).concat(),
+        };
+        drawing.image([0.0, 0.0], [40.0, 20.0], &raster);
+        let map = Pixmap::decode_png(&drawing.png().unwrap()).unwrap();
+        let at = |x: u32, y: u32| map.pixel(x, y).map(|p| [p.red(), p.green(), p.blue()]);
+        assert_eq!(at(5, 20), Some([255; 3]));
+        assert_eq!(at(25, 20), Some([200, 10, 20]));
+        assert_eq!(at(55, 20), Some([20, 10, 200]));
+        assert_eq!(at(75, 20), Some([255; 3]));
+        let svg = drawing.svg();
+        assert!(
+            svg.contains("<image x=\"10\" y=\"0\" width=\"20\" height=\"20\""),
+            "{svg}"
+        );
     }
 }
 

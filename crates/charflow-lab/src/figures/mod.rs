@@ -8,26 +8,34 @@
 //! | [`DotFigure`] | numbers of several maps on several problems, a row for each |
 //! | [`LossFigure`] | losses against the step, with held-out values and noise floors |
 //! | [`SweepFigure`] | what came out against a setting |
+//! | [`ColorFigure`] | two pictures, each in the other's colours, with their histograms |
+//! | [`MontageFigure`] | pictures in a grid, as Figures 7 to 9 of the paper |
 //!
 //! All panels of a figure share their limits, axes are equal, and the limits contain every point, drawn or not. Of large clouds a fixed random subset is drawn;
 //! the figure then says so. Colours are those of Okabe and Ito (and Tol's muted set for more than six classes), which colour-blind readers
 //! can tell apart. Files are written whole or not at all.
 
 mod axis;
+mod color;
 mod dots;
 mod drawing;
 mod font;
 mod line_transport;
 mod loss;
+mod montage;
 mod palette;
 mod panel;
+mod raster;
 mod strip;
 mod sweep;
 mod transport;
 
+pub use color::ColorFigure;
 pub use dots::{DotFigure, DotRow};
 pub use line_transport::LineTransportFigure;
 pub use loss::{LossFigure, LossPanel, Series, Style};
+pub use montage::MontageFigure;
+pub use raster::Raster;
 pub use strip::FlowStrip;
 pub use sweep::SweepFigure;
 pub use transport::TransportFigure;

@@ -8,12 +8,14 @@
 //! cloud, of the same sizes; and the p-value of a relabelling test (Szekely and Rizzo, "Testing for equal distributions in high dimension", 2004).
 
 use crate::cost::Cost;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::energy_distance;
+use crate::map::check_points;
 use crate::samples::{Samples, effective_number};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::Serialize;
 
 /// Points of each side in a relabelling test.
 const TEST_POINTS: usize = 750;
@@ -372,6 +374,42 @@ pub(crate) fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u
     Some((1 + above) as f64 / (1 + DIVISIONS) as f64)
 }
 
+/// How far two sets of points are from having one law.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Distance {
+    /// The energy distance, a U-statistic: not negative in expectation, but the estimate may be.
+    pub energy_distance: f64,
+    /// What chance alone shows: the 95 % quantile of the statistic between draws of the second set; `None` below four points.
+    pub noise: Option<f64>,
+}
+
+/// The energy distance of `x: [n, d]` and `y: [m, d]`, row-major, beside its noise floor from random halves of `y`, drawn by `seed`.
+///
+/// For points that no fitted map stands behind; a map's own is in [`Certificate`](super::Certificate) and [`crate::evaluate::Evaluation`].
+///
+/// # Errors
+/// [`Error::Problem`](crate::Error::Problem) if a side is not whole rows, has fewer than two, or holds a value that is not finite.
+pub fn mismatch_between(x: &[f64], y: &[f64], d: usize, seed: u64) -> Result<Distance> {
+    let sizes = [check_points(x, d)?, check_points(y, d)?];
+    if sizes.iter().any(|n| *n < 2) {
+        return Err(Error::problem(format!(
+            "{} and {} points; a mismatch needs at least two on each side",
+            sizes[0], sizes[1]
+        )));
+    }
+    let cloud = |points: &[f64], n: usize| Cloud {
+        points: points.to_vec(),
+        weights: None,
+        classes: None,
+        rows: (0..n as u32).collect(),
+    };
+    let (from, to) = (cloud(x, sizes[0]), cloud(y, sizes[1]));
+    Ok(Distance {
+        energy_distance: mismatch(x, &from, &to, d),
+        noise: noise_floor(&to, sizes, d, seed),
+    })
+}
+
 /// What JSON can hold.
 pub(crate) fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
@@ -391,6 +429,20 @@ mod tests {
             classes: None,
             rows: (0..n as u32).collect(),
         }
+    }
+
+    #[test]
+    fn two_draws_of_one_law_stay_below_the_floor_and_a_shift_does_not() {
+        let d = 3;
+        let [x, y, z] = [(0.0, 1), (0.0, 2), (0.2, 3)].map(|(s, k)| cloud(900, d, s, k).points);
+        let same = mismatch_between(&x, &y, d, 4).unwrap();
+        let other = mismatch_between(&z, &y, d, 4).unwrap();
+        let floor = same.noise.unwrap();
+        assert!(same.energy_distance < floor && other.energy_distance > 5.0 * floor);
+        assert_eq!(same.noise, other.noise);
+        assert!(mismatch_between(&x, &y[..3], d, 4).is_err());
+        assert!(mismatch_between(&x, &y[..4], d, 4).is_err());
+        assert!(mismatch_between(&[0.0, f64::NAN], &[0.0, 1.0], 1, 4).is_err());
     }
 
     #[test]

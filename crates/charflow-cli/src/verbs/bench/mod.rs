@@ -6,9 +6,11 @@
 //! | `known` | fits problems with a known answer, judges them, writes table and figure |
 //! | `cite` | cells of a left-out day |
 //! | `elastic` | cells under a cost that lets coordinates rest |
+//! | `color` | pairs of pictures that take on each other's colours |
 //! | `record` | `record.json`, and what it says of the machine |
 
 mod cite;
+mod color;
 mod costs;
 mod elastic;
 mod gaussians;
@@ -62,6 +64,18 @@ pub struct Bench {
     /// costs: without the fits with a wrong cost
     #[arg(long)]
     no_wrong: bool,
+    /// color: a group of pairs; may be repeated [default: all that have pairs of the role]
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
+    /// color: the role of the pairs in pairs.csv
+    #[arg(long, value_name = "NAME", default_value = "eval")]
+    role: String,
+    /// color: at most so many pairs of each group
+    #[arg(long, value_name = "N")]
+    pairs: Option<usize>,
+    /// color: draw no montages
+    #[arg(long)]
+    no_figures: bool,
     /// How much work a fit is given
     #[arg(long, value_enum, default_value_t = Effort::Normal)]
     effort: Effort,
@@ -105,6 +119,7 @@ enum Name {
     Study,
     Cite,
     Elastic,
+    Color,
 }
 
 /// The families of `charflow_lab::known_costs`.
@@ -200,6 +215,7 @@ impl Bench {
             Name::Study => study::run(&self),
             Name::Cite => cite::run(&self),
             Name::Elastic => elastic::run(&self),
+            Name::Color => color::run(&self),
         }
     }
 
@@ -220,6 +236,21 @@ impl Bench {
             elastic::check(self)?;
         } else if !self.gamma.is_empty() {
             return Err(Failure::input("--gamma goes with elastic."));
+        }
+        if self.name == Name::Color {
+            if !self.dims.is_empty() || self.samples.is_some() || self.method != [Method::NcfDual] {
+                return Err(Failure::input(
+                    "color has no --dims, --samples and --method: its points are the pixels, its settings those of charflow color.",
+                ));
+            }
+        } else if !self.group.is_empty()
+            || self.pairs.is_some()
+            || self.role != "eval"
+            || self.no_figures
+        {
+            return Err(Failure::input(
+                "--group, --role, --pairs and --no-figures go with color.",
+            ));
         }
         let asked = [
             ("--problem", !self.problem.is_empty()),

@@ -1,0 +1,26 @@
+//! Colour transfer: the pixels of a picture as points, and maps of points as looks.
+//!
+//! ```text
+//! c in [0, 1]^3      a pixel's red, green and blue as they are stored, divided by the largest level (255 or 65535)
+//! x = chart(c)       its point in the space where transport is solved: sRGB as it is, linear light, or Oklab
+//! c' = chart^-1(T(x))  its new colour; what lies outside of [0, 1] is clipped, and counted
+//! ```
+//!
+//! The law of a picture is that of its pixels (paper 6.1.3). Stored levels are not points but cells of width one level: a pixel is spread evenly over its
+//! cell ([`grain`]), for the fit, so that the law has no atoms, and again when a picture is recoloured, so that a stretch of the levels leaves no gaps and no bands.
+//! Every map is a [`ForwardMap`] of stored colours `[n, 3]`, whoever made it.
+
+mod look;
+mod metrics;
+mod picture;
+mod space;
+mod table;
+
+pub use look::{Averaged, Look, Way};
+pub use metrics::{BINS, Histograms, emd, histogram_intersection, histograms};
+pub use picture::{Level, Recolored, colors, grain, quantised, recolor};
+pub use space::Space;
+pub use table::Table;
+
+/// Channels of a colour.
+pub const CHANNELS: usize = 3;
