@@ -13,12 +13,14 @@
 mod look;
 mod metrics;
 mod picture;
+mod smooth;
 mod space;
 mod table;
 
 pub use look::{Averaged, Look, Way};
 pub use metrics::{BINS, Histograms, emd, histogram_intersection, histograms};
 pub use picture::{Level, Recolored, colors, grain, quantised, recolor};
+pub use smooth::{radius, recolor_smoothly};
 pub use space::Space;
 pub use table::Table;
 

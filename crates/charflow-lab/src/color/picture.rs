@@ -87,6 +87,59 @@ pub struct Recolored {
     pub clipped: f64,
     /// Mean distance between old and new stored colour, `E |c' - c|`, colours in `[0, 1]^3`.
     pub moved: f64,
+    /// Share of the pixels where the look stretches the cell of a level by more than [`MOST_GRAIN`] levels to a side, so that noise and the blocks of a compressed file show; 0 where there was no grain.
+    pub stretched: f64,
+}
+
+impl Recolored {
+    /// From the sums of the parts of a picture.
+    pub(super) fn of(parts: Vec<[f64; 4]>) -> Self {
+        let mut sums = [0.0; 4];
+        for part in parts {
+            for (sum, v) in sums.iter_mut().zip(part) {
+                *sum += v;
+            }
+        }
+        let share = |v: f64| if sums[0] > 0.0 { v / sums[0] } else { 0.0 };
+        Recolored {
+            clipped: share(sums[1]),
+            moved: share(sums[2]),
+            stretched: share(sums[3]),
+        }
+    }
+}
+
+/// Stores new colours `[n, 3]` in the pixels that can be seen; returns their number, how many were clipped, the sum of the distances, and how many of them `stretched` names.
+pub(super) fn outcome<S: Level>(
+    samples: &mut [S],
+    channels: usize,
+    new: &[f64],
+    stretched: Option<&[bool]>,
+) -> [f64; 4] {
+    let outside = 0.5 / S::MOST;
+    let mut sums = [0.0; 4];
+    for (i, (pixel, c)) in samples
+        .chunks_exact_mut(channels)
+        .zip(new.as_chunks::<CHANNELS>().0)
+        .enumerate()
+    {
+        if channels > CHANNELS && pixel[CHANNELS].value() == 0.0 {
+            continue;
+        }
+        let mut square = 0.0;
+        let mut out = false;
+        for k in 0..CHANNELS {
+            let level = S::nearest(S::MOST * c[k]);
+            square += (level.value() - pixel[k].value()).powi(2);
+            out |= !(-outside..=1.0 + outside).contains(&c[k]);
+            pixel[k] = level;
+        }
+        sums[0] += 1.0;
+        sums[1] += f64::from(u8::from(out));
+        sums[2] += square.sqrt() / S::MOST;
+        sums[3] += f64::from(u8::from(stretched.is_some_and(|s| s[i])));
+    }
+    sums
 }
 
 /// The most by which spreading a pixel over its cell may change its new colour, in levels: half a level stretched fourfold.
@@ -115,7 +168,7 @@ pub fn recolor<S: Level>(
             samples.len()
         )));
     }
-    let parts: Result<Vec<[f64; 3]>, LabError> = samples
+    let parts: Result<Vec<[f64; 4]>, LabError> = samples
         .par_chunks_mut(BLOCK * channels)
         .enumerate()
         .map(|(block, samples)| {
@@ -123,6 +176,7 @@ pub fn recolor<S: Level>(
             let image = |c: &[f64]| look.forward(c).map_err(|e| LabError::Input(e.to_string()));
             let mut old = colors(samples, channels, 0..count, None);
             let mut new = image(&old)?;
+            let mut stretched = Vec::new();
             if let Some(seed) = seed {
                 for (i, c) in old.as_chunks_mut::<CHANNELS>().0.iter_mut().enumerate() {
                     let spread = grain(seed, (block * BLOCK + i) as u64);
@@ -131,46 +185,18 @@ pub fn recolor<S: Level>(
                     }
                 }
                 let most = MOST_GRAIN / S::MOST;
-                for (c, spread) in new.iter_mut().zip(image(&old)?) {
-                    *c += (spread - *c).clamp(-most, most);
+                stretched = vec![false; count];
+                for (i, (c, spread)) in new.iter_mut().zip(image(&old)?).enumerate() {
+                    let change = spread - *c;
+                    stretched[i / CHANNELS] |= change.abs() > most;
+                    *c += change.clamp(-most, most);
                 }
             }
-            let outside = 0.5 / S::MOST;
-            let [mut seen, mut clipped, mut moved] = [0.0; 3];
-            for (pixel, c) in samples
-                .chunks_exact_mut(channels)
-                .zip(new.as_chunks::<CHANNELS>().0)
-            {
-                if channels > CHANNELS && pixel[CHANNELS].value() == 0.0 {
-                    continue;
-                }
-                let mut square = 0.0;
-                let mut out = false;
-                for k in 0..CHANNELS {
-                    let level = S::nearest(S::MOST * c[k]);
-                    square += (level.value() - pixel[k].value()).powi(2);
-                    out |= !(-outside..=1.0 + outside).contains(&c[k]);
-                    pixel[k] = level;
-                }
-                seen += 1.0;
-                clipped += f64::from(u8::from(out));
-                moved += square.sqrt() / S::MOST;
-            }
-            Ok([seen, clipped, moved])
+            let stretched = seed.map(|_| &stretched[..]);
+            Ok(outcome(samples, channels, &new, stretched))
         })
         .collect();
-    let mut sums = [0.0; 3];
-    for part in parts? {
-        for (sum, v) in sums.iter_mut().zip(part) {
-            *sum += v;
-        }
-    }
-    let [seen, clipped, moved] = sums;
-    let share = |v: f64| if seen > 0.0 { v / seen } else { 0.0 };
-    Ok(Recolored {
-        clipped: share(clipped),
-        moved: share(moved),
-    })
+    Ok(Recolored::of(parts?))
 }
 
 #[cfg(test)]
@@ -248,7 +274,8 @@ mod tests {
     fn a_plain_surface_does_not_become_noise() {
         let mut samples = vec![128u8; 3 * 1000];
         let stretch = Formula(|v| 100.0 * (v - 128.0 / 255.0) + 0.5);
-        recolor(&mut samples, 3, &stretch, Some(9)).unwrap();
+        let done = recolor(&mut samples, 3, &stretch, Some(9)).unwrap();
+        assert!(done.stretched > 0.99, "{done:?}");
         assert!(samples.iter().all(|v| (125..=130).contains(v)));
         assert!(samples.iter().any(|v| *v != 128));
     }
@@ -277,7 +304,8 @@ mod tests {
             recolor(&mut clear, 4, &Formula(|_| 9.0), None).unwrap(),
             Recolored {
                 clipped: 0.0,
-                moved: 0.0
+                moved: 0.0,
+                stretched: 0.0
             }
         );
     }

@@ -167,8 +167,8 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
     ];
     let mut ours = Vec::new();
     for (way, from, _) in ways {
-        let look = usage(grain, Kind::Full).look(map, way);
-        let (result, done) = recolored(&from.picture, &look, grain)?;
+        let usage = usage(grain, Kind::Full);
+        let (result, done) = recolored(&from.picture, &usage.look(map, way), usage.finish())?;
         ours.push(vec![("charflow".to_string(), result, done)]);
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -181,8 +181,8 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
             ("charflow, no grain", None, Kind::Full),
             ("charflow, graded", grain, Kind::Graded),
         ] {
-            let look = usage(grain, kind).look(map, way);
-            let (result, done) = recolored(&from.picture, &look, grain)?;
+            let usage = usage(grain, kind);
+            let (result, done) = recolored(&from.picture, &usage.look(map, way), usage.finish())?;
             ours.push((name.to_string(), result, done));
         }
         let wanted = Wanted::of(&to.picture, bench.seed);

@@ -65,12 +65,12 @@ impl Color {
                     table = Some(usage.through(&fitted.map, way, pixels)?);
                 }
                 match &table {
-                    Some(table) => recolored(&picture, &**table, usage.grain)?,
+                    Some(table) => recolored(&picture, &**table, usage.finish())?,
                     None => continue,
                 }
             } else {
                 let look = usage.look(&fitted.map, way);
-                recolored(&picture, &look, usage.grain)?
+                recolored(&picture, &look, usage.finish())?
             };
             let applied = applied.elapsed().as_secs_f64();
             result.write(&place, self.quality)?;

@@ -1,12 +1,12 @@
 //! How well a picture has taken on the other's colours, beside what others make of it.
 
-use super::pair::{JUDGED, Side, colors, histograms, pixels, recolored};
+use super::pair::{Finish, JUDGED, Side, colors, histograms, pixels, recolored};
 use crate::failure::Result;
 use charflow::certificate::{Distance, mismatch_between};
 use charflow::map::{ForwardMap, IdentityMap};
 use charflow_io::picture::Picture;
 use charflow_lab::baselines::{self, Baseline};
-use charflow_lab::color::{CHANNELS, Histograms, Way, emd, histogram_intersection};
+use charflow_lab::color::{CHANNELS, Histograms, Recolored, Way, emd, histogram_intersection};
 use serde::Serialize;
 
 /// One method's result in one direction.
@@ -52,7 +52,7 @@ impl Wanted {
         &self,
         method: &str,
         result: &Picture,
-        done: charflow_lab::color::Recolored,
+        done: Recolored,
     ) -> Result<(Score, Distance)> {
         let some = pixels(result, JUDGED, self.seed ^ 0xb22);
         let mismatch = mismatch_between(
@@ -129,7 +129,7 @@ pub struct Shown {
 pub fn judge(
     picture: &Picture,
     wanted: &Wanted,
-    ours: Vec<(String, Picture, charflow_lab::color::Recolored)>,
+    ours: Vec<(String, Picture, Recolored)>,
     baselines: &[Box<dyn Baseline>],
     way: Way,
     grain: Option<u64>,
@@ -147,17 +147,17 @@ pub fn judge(
         });
         Ok(())
     };
-    let (same, done) = recolored(picture, &IdentityMap::new(CHANNELS), None)?;
+    let (same, done) = recolored(picture, &IdentityMap::new(CHANNELS), Finish::Plain)?;
     add("as it is".into(), same, done)?;
     for (method, result, done) in ours {
         add(method, result, done)?;
     }
     for (k, method) in baselines.iter().enumerate() {
         let map = Directed(&**method, way);
-        let (result, done) = recolored(picture, &map, None)?;
+        let (result, done) = recolored(picture, &map, Finish::Plain)?;
         add(method.name().into(), result, done)?;
-        if k == 0 && grain.is_some() {
-            let (result, done) = recolored(picture, &map, grain)?;
+        if let (0, Some(seed)) = (k, grain) {
+            let (result, done) = recolored(picture, &map, Finish::Grain(seed))?;
             add(format!("{}, grain", method.name()), result, done)?;
         }
     }

@@ -13,7 +13,7 @@ mod output;
 mod pair;
 
 pub use judge::{Judged, Score, Wanted, fitted_baselines, judge};
-pub use pair::{Fitting, Side, histograms, recolored};
+pub use pair::{Finish, Fitting, Side, histograms, recolored};
 
 use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
@@ -58,7 +58,7 @@ pub struct Color {
     /// With --apply: from the colours of B to those of A
     #[arg(long, requires = "apply")]
     backward: bool,
-    /// full: the map as it is; graded: averaged over nearby colours, gentler on noise and compressed pictures, the histogram matched less closely [default: full, or that of the run]
+    /// full: the map as it is; graded: averaged over nearby colours and its changes smoothed over the picture, for the eye; histograms are matched less closely [default: full, or that of the run]
     #[arg(long, value_enum)]
     look: Option<Kind>,
     /// How far to go, from 0 (the picture as it is) to 1: a displacement interpolation [default: 1, or that of the run]
@@ -211,6 +211,8 @@ pub struct Use {
     pub grain: Option<u64>,
 }
 
+/// The share of stretched pixels from which on it is said.
+const NOISY: f64 = 0.1;
 /// Pictures of at most so many pixels go through the network itself: a table costs as much.
 const EXACT_PIXELS: usize = 512 * 512;
 /// Nodes an axis of the table that larger ones go through.
@@ -240,6 +242,15 @@ impl Use {
         } else {
             Box::new(look)
         })
+    }
+
+    /// What is done about stretched noise.
+    pub fn finish(&self) -> Finish {
+        match (self.kind, self.grain) {
+            (Kind::Graded, _) => Finish::Smooth,
+            (Kind::Full, Some(seed)) => Finish::Grain(seed),
+            (Kind::Full, None) => Finish::Plain,
+        }
     }
 
     /// Whether a picture of that many pixels goes through a table.
@@ -306,9 +317,6 @@ impl Color {
         if source.picture.icc() != target.picture.icc() {
             notes.push("the pictures have different colour profiles; their values are matched as they are stored, and each result keeps the profile of its own picture".into());
         }
-        for text in &notes {
-            note(text);
-        }
         let usage = Use {
             space: fitting.space,
             kind: self.look.unwrap_or(Kind::Full),
@@ -351,8 +359,15 @@ impl Color {
         .enumerate()
         {
             let through = usage.through(map, way, from.picture.pixels())?;
-            let (mut result, done) = recolored(&from.picture, &*through, usage.grain)?;
+            let (mut result, done) = recolored(&from.picture, &*through, usage.finish())?;
             let wanted = Wanted::of(&to.picture, self.seed);
+            if done.stretched > NOISY {
+                notes.push(format!(
+                    "{}: on {:.0} % of the picture the map stretches one level to more than four, so its noise, and the blocks of a compressed file, will show; --look graded is gentler",
+                    from.name,
+                    100.0 * done.stretched
+                ));
+            }
             let ours = vec![("charflow".to_string(), result.clone(), done)];
             judged.push(judge(&from.picture, &wanted, ours, &baselines, way, usage.grain)?.0);
             result.set_grey(both_grey);
@@ -405,6 +420,9 @@ impl Color {
         })?;
         write_file(&run.report(), json.as_bytes())?;
         staging.finish(is_ours)?;
+        for text in &notes {
+            note(text);
+        }
         if self.json {
             return say(&json);
         }

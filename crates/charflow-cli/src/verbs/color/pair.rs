@@ -65,21 +65,42 @@ pub fn histograms(picture: &Picture) -> Histograms {
     }
 }
 
-/// A picture through a look; of 8 bits with grain, if `grain` gives its seed.
+/// What is done about the noise that a look stretches.
+#[derive(Clone, Copy, Debug)]
+pub enum Finish {
+    /// Nothing.
+    Plain,
+    /// 8-bit levels are spread over their cells, by this seed.
+    Grain(u64),
+    /// Changes are smoothed over the picture.
+    Smooth,
+}
+
+/// A picture through a look.
 ///
 /// # Errors
 /// What the look says.
 pub fn recolored(
     picture: &Picture,
     look: &(dyn ForwardMap + Sync),
-    grain: Option<u64>,
+    finish: Finish,
 ) -> Result<(Picture, Recolored), LabError> {
     let mut out = picture.clone();
-    let channels = picture.channels();
-    let done = match out.samples_mut() {
-        Levels::Eight(s) => color::recolor(s, channels, look, grain)?,
+    let (width, channels) = (picture.width() as usize, picture.channels());
+    let radius = color::radius(picture.pixels());
+    let done = match (out.samples_mut(), finish) {
+        (Levels::Eight(s), Finish::Smooth) => {
+            color::recolor_smoothly(s, width, channels, look, radius)?
+        }
+        (Levels::Sixteen(s), Finish::Smooth) => {
+            color::recolor_smoothly(s, width, channels, look, radius)?
+        }
+        (Levels::Eight(s), Finish::Grain(seed)) => color::recolor(s, channels, look, Some(seed))?,
+        (Levels::Eight(s), Finish::Plain) => color::recolor(s, channels, look, None)?,
         // A cell of 16 bits is below everything that is seen.
-        Levels::Sixteen(s) => color::recolor(s, channels, look, None)?,
+        (Levels::Sixteen(s), Finish::Grain(_) | Finish::Plain) => {
+            color::recolor(s, channels, look, None)?
+        }
     };
     Ok((out, done))
 }
