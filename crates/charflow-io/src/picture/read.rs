@@ -67,6 +67,11 @@ impl Picture {
                 decoded(path, format, decoder, vec![])
             }
             PictureFormat::WebP => {
+                // The decoder reads what it needs; parts at the end could be missing.
+                let size = bytes.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                if bytes.len() < size as usize + 8 {
+                    return Err(cut(path));
+                }
                 let decoder = WebPDecoder::new(open).map_err(fail)?;
                 if decoder.has_animation() {
                     return Err(animated(path));
@@ -139,13 +144,14 @@ fn decoded(
             ),
         ));
     }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MOST_BYTES);
-    decoder.set_limits(limits).map_err(fail)?;
     // What cannot be read of these does not hinder the picture.
     let icc = decoder.icc_profile().ok().flatten();
     let exif = decoder.exif_metadata().ok().flatten().map(without_preview);
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // After the metadata: of TIFF, limits leave nothing for them.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MOST_BYTES);
+    decoder.set_limits(limits).map_err(fail)?;
     let image = DynamicImage::from_decoder(decoder).map_err(fail)?;
     let grey = matches!(
         image,

@@ -64,6 +64,13 @@ impl Picture {
                 (false, false) => DynamicImage::ImageRgb8(image.into_rgb8()),
             };
         }
+        // TIFF of the library has no grey with opacity.
+        if format == PictureFormat::Tiff && self.grey && self.channels > 3 {
+            image = match self.levels {
+                Levels::Eight(_) => DynamicImage::ImageRgba8(image.into_rgba8()),
+                Levels::Sixteen(_) => DynamicImage::ImageRgba16(image.into_rgba16()),
+            };
+        }
         let mut out = Vec::new();
         match format {
             PictureFormat::Jpeg => self.put(

@@ -302,7 +302,7 @@ impl Distances {
         let mut touching = 0.0;
         for &i in part {
             let row = &self.matrix[i * self.n..(i + 1) * self.n];
-            inside += part.iter().map(|&j| f64::from(row[j])).sum::<f64>();
+            inside += sum_of(row, part);
             touching += self.row_sums[i];
         }
         let across = touching - inside;
@@ -325,6 +325,19 @@ impl Distances {
         all.sort_by(f64::total_cmp);
         all
     }
+}
+
+/// The sum of the values at `places`, in eight lanes: in one, each addition would wait for the one before.
+fn sum_of(values: &[f32], places: &[usize]) -> f64 {
+    let (whole, rest) = places.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for places in whole {
+        for (lane, &j) in lanes.iter_mut().zip(places) {
+            *lane += f64::from(values[j]);
+        }
+    }
+    let rest: f64 = rest.iter().map(|&j| f64::from(values[j])).sum();
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// The 95 % quantile of the statistic for clouds of `sizes` points of one law, from random halves of `cloud`.
