@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bench;
+mod color;
 mod costs;
 mod judge;
 mod place;

@@ -68,7 +68,9 @@ impl Picture {
             }
             PictureFormat::WebP => {
                 // The decoder reads what it needs; parts at the end could be missing.
-                let size = bytes.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                let size = bytes
+                    .get(4..8)
+                    .map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
                 if bytes.len() < size as usize + 8 {
                     return Err(cut(path));
                 }

@@ -44,7 +44,11 @@ fn picture(width: u32, height: u32, channels: usize, bits: u32) -> Picture {
     let levels = if bits == 8 {
         Levels::Eight((0..n * channels).map(|i| value(i) as u8).collect())
     } else {
-        Levels::Sixteen((0..n * channels).map(|i| (257 * value(i) + 11) as u16).collect())
+        Levels::Sixteen(
+            (0..n * channels)
+                .map(|i| (257 * value(i) + 11) as u16)
+                .collect(),
+        )
     };
     Picture {
         width,
@@ -89,11 +93,18 @@ fn lossless_formats_come_back_to_the_last_bit() {
         let written = picture(31, 17, channels, bits);
         written.write(&folder.path(name), 90).unwrap();
         let read = Picture::read(&folder.path(name)).unwrap();
-        assert_eq!(read.samples(), written.samples(), "{name} {channels} {bits}");
+        assert_eq!(
+            read.samples(),
+            written.samples(),
+            "{name} {channels} {bits}"
+        );
         assert_eq!((read.width(), read.height()), (31, 17));
         assert_eq!((read.bits(), read.channels()), (bits, channels));
         assert!(!read.is_grey() && read.notes().is_empty());
-        assert_eq!(read.format(), PictureFormat::of(&folder.path(name)).unwrap());
+        assert_eq!(
+            read.format(),
+            PictureFormat::of(&folder.path(name)).unwrap()
+        );
     }
 }
 
@@ -117,7 +128,9 @@ fn jpeg_comes_back_nearly_and_drops_what_it_cannot_hold() {
         }
     }
     let size = |q| {
-        picture(40, 24, 3, 8).write(&folder.path("q.jpg"), q).unwrap();
+        picture(40, 24, 3, 8)
+            .write(&folder.path("q.jpg"), q)
+            .unwrap();
         std::fs::metadata(folder.path("q.jpg")).unwrap().len()
     };
     assert!(size(30) < size(95));
@@ -136,8 +149,12 @@ fn grey_is_read_as_color_and_written_as_grey_when_asked() {
     ] {
         let mut grey = picture(20, 10, channels, bits);
         match grey.samples_mut() {
-            Levels::Eight(s) => s.chunks_mut(channels).for_each(|p| (p[1], p[2]) = (p[0], p[0])),
-            Levels::Sixteen(s) => s.chunks_mut(channels).for_each(|p| (p[1], p[2]) = (p[0], p[0])),
+            Levels::Eight(s) => s
+                .chunks_mut(channels)
+                .for_each(|p| (p[1], p[2]) = (p[0], p[0])),
+            Levels::Sixteen(s) => s
+                .chunks_mut(channels)
+                .for_each(|p| (p[1], p[2]) = (p[0], p[0])),
         }
         grey.set_grey(true);
         grey.write(&folder.path(name), 100).unwrap();
@@ -200,7 +217,11 @@ fn palettes_and_low_depths_are_spread_out() {
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Two);
     encoder.set_palette(vec![0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]);
-    encoder.write_header().unwrap().write_image_data(&[0b00_01_10_11]).unwrap();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&[0b00_01_10_11])
+        .unwrap();
     folder.write("p.png", &bytes);
     let read = Picture::read(&folder.path("p.png")).unwrap();
     assert_eq!(
@@ -231,15 +252,27 @@ fn what_is_no_picture_is_said_to_be_none() {
 fn names_that_stand_for_no_format_are_refused_before_anything_is_written() {
     let folder = Folder::new();
     for name in ["a.gif", "a", "a.png.bak"] {
-        let error = picture(2, 2, 3, 8).write(&folder.path(name), 90).unwrap_err();
-        assert!(error.to_string().contains(".jpg, .png, .tif or .webp"), "{error}");
+        let error = picture(2, 2, 3, 8)
+            .write(&folder.path(name), 90)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains(".jpg, .png, .tif or .webp"),
+            "{error}"
+        );
         assert!(!folder.path(name).exists());
     }
-    let error = picture(2, 2, 3, 8).write(&folder.path("no/a.png"), 90).unwrap_err();
+    let error = picture(2, 2, 3, 8)
+        .write(&folder.path("no/a.png"), 90)
+        .unwrap_err();
     assert!(error.to_string().contains("does not exist"), "{error}");
     let mut long = picture(1, 1, 3, 8);
     (long.width, long.height) = (20_000, 1);
-    assert!(long.write(&folder.path("a.webp"), 90).unwrap_err().to_string().contains("16384"));
+    assert!(
+        long.write(&folder.path("a.webp"), 90)
+            .unwrap_err()
+            .to_string()
+            .contains("16384")
+    );
     // Samples that are not those of the picture: a mistake of the caller, and no panic.
     assert!(long.write(&folder.path("a.png"), 90).is_err());
     assert_eq!(long.upright().0, 0);
@@ -254,7 +287,9 @@ fn cmyk_jpeg() -> Vec<u8> {
     for id in 1..=4 {
         bytes.extend([id, 0x11, 0]);
     }
-    bytes.extend([0xff, 0xda, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0, 0xff, 0xd9]);
+    bytes.extend([
+        0xff, 0xda, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0, 0xff, 0xd9,
+    ]);
     bytes
 }
 
@@ -262,7 +297,11 @@ fn cmyk_jpeg() -> Vec<u8> {
 fn inks_animations_and_floating_point_are_refused_with_what_to_do() {
     let folder = Folder::new();
     folder.write("inks.jpg", &cmyk_jpeg());
-    assert!(folder.refusal("inks.jpg").contains("Convert the picture to RGB"));
+    assert!(
+        folder
+            .refusal("inks.jpg")
+            .contains("Convert the picture to RGB")
+    );
 
     let mut inks = Vec::new();
     let mut encoder = tiff::encoder::TiffEncoder::new(std::io::Cursor::new(&mut inks)).unwrap();
@@ -325,7 +364,11 @@ fn of_several_pages_the_first_is_used_and_that_is_said() {
     folder.write("pages.tif", &pages);
     let read = Picture::read(&folder.path("pages.tif")).unwrap();
     assert_eq!(*read.samples(), Levels::Eight(vec![1; 12]));
-    assert!(read.notes()[0].contains("several pages"), "{:?}", read.notes());
+    assert!(
+        read.notes()[0].contains("several pages"),
+        "{:?}",
+        read.notes()
+    );
 }
 
 /// A PNG header that promises 40,000 x 40,000 pixels.
@@ -333,7 +376,9 @@ fn of_several_pages_the_first_is_used_and_that_is_said() {
 fn more_pixels_than_anyone_has_are_refused_before_they_are_allocated() {
     let folder = Folder::new();
     let mut bytes = Vec::new();
-    png::Encoder::new(&mut bytes, 40_000, 40_000).write_header().unwrap();
+    png::Encoder::new(&mut bytes, 40_000, 40_000)
+        .write_header()
+        .unwrap();
     // The writer ends the file when it goes; the first bytes of the pixels stand before that end.
     bytes.truncate(33);
     bytes.extend(4u32.to_be_bytes());

@@ -140,7 +140,8 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
         steps: bench.steps,
         set: bench.set.clone(),
     };
-    let (solution, settings) = match fitting.solve(&source, &target) {
+    let (problem, settings) = fitting.problem(&source, &target)?;
+    let solution = match fitting.solve(problem, &settings) {
         Ok(done) => done,
         Err(Failure::Short(_)) if interrupt::asked() => return Ok(None),
         Err(e) => return Err(e),

@@ -333,10 +333,11 @@ impl Color {
             source: PictureRecord::of(a, &source.picture),
             target: PictureRecord::of(b, &target.picture),
         };
+        let (problem, config) = fitting.problem(&source, &target)?;
         if !self.json {
             say(&begun(&record))?;
         }
-        let (solution, config) = fitting.solve(&source, &target)?;
+        let solution = fitting.solve(problem, &config)?;
         let map = &solution.map;
         let origin = if solution.fitted {
             Origin::Fitted

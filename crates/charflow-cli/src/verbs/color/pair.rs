@@ -200,17 +200,25 @@ impl Fitting {
         Ok(config)
     }
 
-    /// The map between the colours of two pictures.
+    /// The laws of the colours of two pictures, and the settings for them.
     ///
     /// # Errors
-    /// A picture without two colours, settings that make no sense, a solve that was interrupted or diverged.
-    pub fn solve(&self, source: &Side, target: &Side) -> Result<(Solution, Config)> {
+    /// A picture without two colours, settings that make no sense.
+    pub fn problem(&self, source: &Side, target: &Side) -> Result<(Problem, Config)> {
         let samples = |side: &Side, seed| side.samples(self.space, seed);
         // The two sides' places within their cells must not be the same numbers.
         let source = samples(source, self.seed)?;
         let target = samples(target, self.seed ^ 0x5eed)?;
         let problem = Problem::new(source, target, Box::new(Quadratic))?;
         let config = self.config(problem.source().len(), problem.target().len())?;
+        Ok((problem, config))
+    }
+
+    /// The map between them.
+    ///
+    /// # Errors
+    /// A solve that was interrupted or diverged.
+    pub fn solve(&self, problem: Problem, config: &Config) -> Result<Solution> {
         let mut watcher = Watcher::new(None, config.time_limit, 0.0, 0.0);
         let guard = Guard::new();
         let solution = NcfSolver::new(config.clone()).solve(problem, &mut watcher);
@@ -224,7 +232,7 @@ impl Fitting {
                 solution.report.steps,
                 config.optimiser.rate / 10.0
             ))),
-            _ => Ok((solution, config)),
+            _ => Ok(solution),
         }
     }
 }
