@@ -12,7 +12,7 @@ use crate::color::{BINS, CHANNELS, Histograms};
 /// The box of a picture.
 const CELL: [f32; 2] = [330.0, 248.0];
 /// The box of a histogram.
-const PANEL: [f32; 2] = [256.0, 62.0];
+const PANEL: [f32; 2] = [256.0, 58.0];
 const GAP: f32 = 18.0;
 const MARGIN: f32 = 14.0;
 /// Red, green and blue of one lightness, so that none stands out.
@@ -113,7 +113,7 @@ impl ColorFigure<'_> {
                 palette::TEXT,
             );
             for c in 0..CHANNELS {
-                let at = [histograms_at, y + 18.0 + (PANEL[1] + 20.0) * c as f32];
+                let at = [histograms_at, y + 32.0 + (PANEL[1] + 18.0) * c as f32];
                 panel(
                     &mut drawing,
                     at,
@@ -173,7 +173,7 @@ fn panel(
     ];
     drawing.line(frame.to_vec(), 0.9, palette::BORDER);
     drawing.text(
-        [at[0] + 5.0, at[1] + 12.0],
+        [at[0], at[1] - 4.0],
         name,
         TICK_SIZE,
         Anchor::Start,
