@@ -479,3 +479,117 @@ fn applying_never_overwrites_unasked() {
         serde_json::from_str::<serde_json::Value>(&json.out).unwrap()["look"]["space"] == "srgb"
     );
 }
+
+fn bench(place: &Place, line: &str) -> Ended {
+    let mut command = place.command(["bench", "color"]);
+    command
+        .args(line.split_whitespace())
+        .args(TINY.split(' '))
+        .env_remove("CHARFLOW_DATA");
+    end(&mut command)
+}
+
+#[test]
+fn the_benchmark_from_end_to_end() {
+    let place = Place::new();
+    pair(&place);
+    place.write(
+        "pairs.csv",
+        "group,pair,role,file_a,file_b,size\ntones,01,eval,warm.png,cold.png,48\ntones,02,eval,cold.png,warm.png,40\ntones,03,dev,warm.png,warm.png,40\n",
+    );
+    let done = bench(&place, "--data . --pairs 1").well();
+    for part in [
+        "tones",
+        "charflow, graded",
+        "histogram matching, grain",
+        "linear (MKL)",
+    ] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    assert_eq!(
+        place.names("bench-color"),
+        [
+            "record.json",
+            "table.md",
+            "tones-backward.png",
+            "tones-forward.png"
+        ]
+    );
+    let record: serde_json::Value =
+        serde_json::from_slice(&place.bytes("bench-color/record.json")).unwrap();
+    assert_eq!(record["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(record["runs"][0]["pair"], "01");
+    assert_eq!(record["interrupted"], false);
+
+    bench(&place, "--data . --group nowhere -o x").refused(&["nowhere", "tones"]);
+    bench(&place, "--data . --role test -o x").refused(&["role test"]);
+    bench(&place, "-o x").refused(&["--data", "pairs.csv"]);
+    bench(&place, "--data look -o x").refused(&["no pairs.csv"]);
+    bench(&place, "--data . --dims 3 -o x").refused(&["--dims"]);
+    place.write(
+        "pairs.csv",
+        "group,pair,role,file_a,file_b\ntones,01,eval,warm.png,gone.png\n",
+    );
+    bench(&place, "--data . -o x").refused(&["gone.png", "no such file"]);
+    place
+        .run("bench gaussians --group tones")
+        .refused(&["--group", "color"]);
+}
+
+/// The real pairs, where they are at hand: our scores of the pictures as they are against those that came with the data, from another program, and a short fit against the baselines.
+#[test]
+fn scores_of_real_pictures_are_those_of_another_program() {
+    let folder = std::env::var_os("CHARFLOW_DATA").map_or_else(
+        || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        std::path::PathBuf::from,
+    );
+    let table = folder.join("color_pairs/pairs.csv");
+    if !table.is_file() {
+        eprintln!("skipped: no color_pairs; set CHARFLOW_DATA to the folder of real data");
+        return;
+    }
+    let place = Place::new();
+    let line = format!(
+        "bench color --data {} --role dev --pairs 1 --no-figures --effort quick --steps 300 -o out",
+        folder.display()
+    );
+    place.run(&line).well();
+    let record: serde_json::Value =
+        serde_json::from_slice(&place.bytes("out/record.json")).unwrap();
+    let mut seen = 0;
+    for row in csv::Reader::from_path(&table).unwrap().records() {
+        let row = row.unwrap();
+        let runs = record["runs"].as_array().unwrap();
+        let Some(run) = runs
+            .iter()
+            .find(|r| r["group"] == row[0] && r["pair"] == row[1])
+        else {
+            continue;
+        };
+        seen += 1;
+        for way in ["forward", "backward"] {
+            let scores = run[way]["scores"].as_array().unwrap();
+            let score = |k: usize, what: &str| scores[k][what].as_f64().unwrap();
+            // Two decoders differ by a grey level here and there.
+            let (w1, hi): (f64, f64) = (row[11].parse().unwrap(), row[12].parse().unwrap());
+            assert!(
+                (score(0, "emd") - w1).abs() < 5e-4,
+                "{} {w1}",
+                score(0, "emd")
+            );
+            assert!((score(0, "histogram_intersection") - hi).abs() < 5e-3);
+            assert_eq!(scores[1]["method"], "charflow");
+            let baselines = scores.iter().filter(|s| {
+                let name = s["method"].as_str().unwrap();
+                !name.starts_with("charflow")
+            });
+            for other in baselines {
+                assert!(
+                    score(1, "energy_distance") < other["energy_distance"].as_f64().unwrap(),
+                    "{other}"
+                );
+            }
+        }
+    }
+    assert_eq!(seen, 3);
+}

@@ -129,7 +129,9 @@ impl Optimiser {
         let first = basis(first, &gradient, self.decay, number, self.refresh, false);
         let second = basis(second, &gradient, self.decay, number, self.refresh, true);
         let into = |x: &DMatrix<f32>| -> DMatrix<f32> {
-            let half = first.as_ref().map_or_else(|| x.clone(), |u| u.tr_mul(x));
+            let half = first
+                .as_ref()
+                .map_or_else(|| x.clone(), |u| transposed_times(u, x));
             second.as_ref().map_or_else(|| half.clone(), |w| &half * w)
         };
         let mut mean = DMatrixViewMut::from_slice(m, a, b);
@@ -161,6 +163,11 @@ impl Optimiser {
     }
 }
 
+/// `a' b`. The library's own `tr_mul` goes entry by entry; its product is blocked and vectorised, and worth the copy.
+fn transposed_times(a: &DMatrix<f32>, b: &DMatrix<f32>) -> DMatrix<f32> {
+    a.transpose() * b
+}
+
 /// The eigenbasis of one side of a matrix for this step; `None` for a side that is too long.
 ///
 /// Takes the gradient into the running covariance (`G G'`, or `G' G` for the second side), and renews the basis when it is time.
@@ -183,7 +190,7 @@ fn basis(
     let (covariance, basis) = memory.split_at_mut(n * n);
     let mut covariance = DMatrixViewMut::from_slice(covariance, n, n);
     let outer = if second {
-        gradient.tr_mul(gradient)
+        transposed_times(gradient, gradient)
     } else {
         gradient * gradient.transpose()
     };
