@@ -62,11 +62,13 @@ pub fn colors<S: Level>(
     pixels: impl Iterator<Item = usize>,
     seed: Option<u64>,
 ) -> Vec<f64> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(CHANNELS * pixels.size_hint().0);
     for pixel in pixels {
         let spread = seed.map_or([0.0; CHANNELS], |seed| grain(seed, pixel as u64));
-        let sample = &samples[pixel * channels..];
-        out.extend((0..CHANNELS).map(|k| (sample[k].value() + spread[k]) / S::MOST));
+        let sample = &samples[pixel * channels..][..CHANNELS];
+        let color: [f64; CHANNELS] =
+            std::array::from_fn(|k| (sample[k].value() + spread[k]) / S::MOST);
+        out.extend_from_slice(&color);
     }
     out
 }

@@ -84,14 +84,10 @@ impl Table {
             stride *= self.size;
         }
         // From the dark corner to the light one along the axes in falling order of the place: the corners of the tetrahedron that holds it.
-        if axes[0].0 < axes[1].0 {
-            axes.swap(0, 1);
-        }
-        if axes[1].0 < axes[2].0 {
-            axes.swap(1, 2);
-        }
-        if axes[0].0 < axes[1].0 {
-            axes.swap(0, 1);
+        for (i, j) in [(0, 1), (1, 2), (0, 1)] {
+            if axes[i].0 < axes[j].0 {
+                axes.swap(i, j);
+            }
         }
         let mut out = [0.0f32; CHANNELS];
         let mut weight = 1.0 - axes[0].0;
@@ -153,9 +149,14 @@ impl ForwardMap for Table {
 
     fn forward(&self, colors: &[f64]) -> charflow::Result<Vec<f64>> {
         check_points(colors, CHANNELS)?;
-        let mut out = Vec::with_capacity(colors.len());
-        for c in colors.as_chunks::<CHANNELS>().0 {
-            out.extend(self.image(c.map(|v| v as f32)).map(f64::from));
+        let mut out = vec![0.0; colors.len()];
+        for (y, c) in out
+            .as_chunks_mut::<CHANNELS>()
+            .0
+            .iter_mut()
+            .zip(colors.as_chunks::<CHANNELS>().0)
+        {
+            *y = self.image(c.map(|v| v as f32)).map(f64::from);
         }
         Ok(out)
     }
