@@ -350,6 +350,21 @@ fn grey_pictures_of_a_pair_stay_grey_and_the_same_picture_twice_stays_itself() {
     );
     assert!(apart(found, wanted) < 6.0, "{found:?} {wanted:?}");
 
+    color(&place, "--apply grey g1.png -o grey-again").well();
+    assert!(
+        Picture::read(&place.path("grey-again/g1.png"))
+            .unwrap()
+            .is_grey()
+    );
+
+    // A look with colours gives a grey picture colours, in the run and afterwards.
+    fit(&place, "warm.png cold.png -o look --no-figures").well();
+    color(&place, "--apply look g1.png -o tinted").well();
+    assert!(
+        !Picture::read(&place.path("tinted/g1.png"))
+            .unwrap()
+            .is_grey()
+    );
     fit(&place, "g1.png cold.png -o toned --no-figures").well();
     assert!(
         !Picture::read(&place.path("toned/forward.png"))

@@ -26,3 +26,22 @@ pub use table::Table;
 
 /// Channels of a colour.
 pub const CHANNELS: usize = 3;
+
+#[cfg(test)]
+mod testing {
+    use super::CHANNELS;
+    use charflow::map::ForwardMap;
+
+    /// A look given by a formula.
+    pub struct Formula(pub fn([f64; CHANNELS]) -> [f64; CHANNELS]);
+
+    impl ForwardMap for Formula {
+        fn dim(&self) -> usize {
+            CHANNELS
+        }
+        fn forward(&self, x: &[f64]) -> charflow::Result<Vec<f64>> {
+            let colors = x.as_chunks::<CHANNELS>().0.iter();
+            Ok(colors.flat_map(|c| self.0(*c)).collect())
+        }
+    }
+}

@@ -204,18 +204,8 @@ pub fn recolor<S: Level>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::color::testing::Formula;
     use charflow::map::IdentityMap;
-
-    /// A look given by a formula.
-    struct Formula(fn(f64) -> f64);
-    impl ForwardMap for Formula {
-        fn dim(&self) -> usize {
-            CHANNELS
-        }
-        fn forward(&self, x: &[f64]) -> charflow::Result<Vec<f64>> {
-            Ok(x.iter().map(|v| (self.0)(*v)).collect())
-        }
-    }
 
     #[test]
     fn grain_is_uniform_and_repeats() {
@@ -258,7 +248,7 @@ mod tests {
     #[test]
     fn grain_leaves_no_gaps() {
         let samples: Vec<u8> = (0..3 * 60_000).map(|i| 96 + (i / 3 % 60) as u8).collect();
-        let stretch = Formula(|v| 4.0 * (v - 96.0 / 255.0));
+        let stretch = Formula(|c| c.map(|v| 4.0 * (v - 96.0 / 255.0)));
         let used = |seed| {
             let mut out = samples.clone();
             recolor(&mut out, 3, &stretch, seed).unwrap();
@@ -275,7 +265,7 @@ mod tests {
     #[test]
     fn a_plain_surface_does_not_become_noise() {
         let mut samples = vec![128u8; 3 * 1000];
-        let stretch = Formula(|v| 100.0 * (v - 128.0 / 255.0) + 0.5);
+        let stretch = Formula(|c| c.map(|v| 100.0 * (v - 128.0 / 255.0) + 0.5));
         let done = recolor(&mut samples, 3, &stretch, Some(9)).unwrap();
         assert!(done.stretched > 0.99, "{done:?}");
         assert!(samples.iter().all(|v| (125..=130).contains(v)));
@@ -286,7 +276,13 @@ mod tests {
     fn what_leaves_the_gamut_is_clipped_and_counted() {
         let mut samples = vec![0u8, 100, 200, 255, 50, 250, 10, 20, 30, 0];
         samples.truncate(9);
-        let done = recolor(&mut samples, 3, &Formula(|v| v + 20.0 / 255.0), None).unwrap();
+        let done = recolor(
+            &mut samples,
+            3,
+            &Formula(|c| c.map(|v| v + 20.0 / 255.0)),
+            None,
+        )
+        .unwrap();
         assert_eq!(samples, [20, 120, 220, 255, 70, 255, 30, 40, 50]);
         assert!((done.clipped - 1.0 / 3.0).abs() < 1e-12);
         let moved = (2.0 * (3.0f64 * 400.0).sqrt() + (400.0f64 + 25.0).sqrt()) / 3.0 / 255.0;
@@ -296,14 +292,20 @@ mod tests {
     #[test]
     fn opacity_stays_and_what_cannot_be_seen_is_left_alone() {
         let mut samples = vec![10u8, 20, 30, 255, 10, 20, 30, 0, 10, 20, 30, 7];
-        let done = recolor(&mut samples, 4, &Formula(|v| v + 1.0 / 255.0), None).unwrap();
+        let done = recolor(
+            &mut samples,
+            4,
+            &Formula(|c| c.map(|v| v + 1.0 / 255.0)),
+            None,
+        )
+        .unwrap();
         assert_eq!(samples, [11, 21, 31, 255, 10, 20, 30, 0, 11, 21, 31, 7]);
         assert!((done.moved - 3f64.sqrt() / 255.0).abs() < 1e-12);
         assert!(recolor(&mut samples, 5, &IdentityMap::new(3), None).is_err());
         assert!(recolor(&mut samples[..7], 4, &IdentityMap::new(3), None).is_err());
         let mut clear = vec![1u8, 2, 3, 0];
         assert_eq!(
-            recolor(&mut clear, 4, &Formula(|_| 9.0), None).unwrap(),
+            recolor(&mut clear, 4, &Formula(|_| [9.0; 3]), None).unwrap(),
             Recolored {
                 clipped: 0.0,
                 moved: 0.0,
@@ -316,7 +318,7 @@ mod tests {
     fn the_number_of_a_pixel_does_not_depend_on_the_block() {
         let n = BLOCK + 5;
         let mut samples = vec![128u8; 3 * n];
-        let stretch = Formula(|v| 4.0 * (v - 128.0 / 255.0) + 0.5);
+        let stretch = Formula(|c| c.map(|v| 4.0 * (v - 128.0 / 255.0) + 0.5));
         recolor(&mut samples, 3, &stretch, Some(9)).unwrap();
         let alone = colors(&vec![128u8; 3 * n], 3, 0..n, Some(9));
         let wanted = quantised::<u8>(&stretch.forward(&alone).unwrap());

@@ -185,23 +185,9 @@ fn running_means(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::color::testing::Formula;
     use crate::color::{grain, recolor};
     use charflow::map::IdentityMap;
-
-    /// A look given by a formula.
-    struct Formula(fn([f64; 3]) -> [f64; 3]);
-    impl ForwardMap for Formula {
-        fn dim(&self) -> usize {
-            CHANNELS
-        }
-        fn forward(&self, x: &[f64]) -> charflow::Result<Vec<f64>> {
-            Ok(x.as_chunks::<3>()
-                .0
-                .iter()
-                .flat_map(|c| self.0(*c))
-                .collect())
-        }
-    }
 
     /// Window means against the definition, on windows larger than the picture too.
     #[test]

@@ -165,22 +165,8 @@ impl ForwardMap for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::color::testing::Formula;
     use charflow::map::IdentityMap;
-
-    /// A look given by a formula.
-    struct Formula(fn([f64; 3]) -> [f64; 3]);
-    impl ForwardMap for Formula {
-        fn dim(&self) -> usize {
-            CHANNELS
-        }
-        fn forward(&self, x: &[f64]) -> charflow::Result<Vec<f64>> {
-            Ok(x.as_chunks::<3>()
-                .0
-                .iter()
-                .flat_map(|c| self.0(*c))
-                .collect())
-        }
-    }
 
     fn colors() -> impl Iterator<Item = [f32; 3]> {
         (0..1000).map(|i| {

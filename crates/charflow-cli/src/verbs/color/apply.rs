@@ -60,7 +60,7 @@ impl Color {
             }
             let pixels = picture.pixels();
             let applied = Instant::now();
-            let (result, done) = if usage.goes_through_table(pixels) {
+            let (mut result, done) = if usage.goes_through_table(pixels) {
                 if table.is_none() {
                     table = Some(usage.through(&fitted.map, way, pixels)?);
                 }
@@ -72,6 +72,7 @@ impl Color {
                 let look = usage.look(&fitted.map, way);
                 recolored(&picture, &look, usage.finish())?
             };
+            result.set_grey(record.grey && picture.is_grey());
             let applied = applied.elapsed().as_secs_f64();
             result.write(&place, self.quality)?;
             tell(&format!(

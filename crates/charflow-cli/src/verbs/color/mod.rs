@@ -17,6 +17,7 @@ pub use pair::{Finish, Fitting, Side, histograms, recolored};
 
 use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
+use crate::interrupt::Guard;
 use crate::run::{RunDir, command_line, write_file};
 use crate::terminal::{duration, note, parse_duration, say, shown};
 use charflow::certificate::Origin;
@@ -147,6 +148,8 @@ pub struct LookRecord {
     strength: f64,
     /// Nodes an axis of the tables.
     lut_size: usize,
+    /// Whether both pictures are grey, so that results are.
+    grey: bool,
     /// A.
     source: PictureRecord,
     /// B.
@@ -308,7 +311,7 @@ impl Color {
         };
         // Wrong settings, and a folder that cannot be written, are told before large pictures are read.
         fitting.config(2, 2)?;
-        let staging = Staging::begin(&self.out)?;
+        drop(Staging::begin(&self.out)?);
         let (source, target) = (Side::read(a)?, Side::read(b)?);
         let mut notes: Vec<String> = [&source, &target]
             .iter()
@@ -330,6 +333,7 @@ impl Color {
             look: usage.kind,
             strength: usage.strength,
             lut_size: self.lut_size,
+            grey: source.picture.is_grey() && target.picture.is_grey(),
             source: PictureRecord::of(a, &source.picture),
             target: PictureRecord::of(b, &target.picture),
         };
@@ -348,9 +352,9 @@ impl Color {
         let evaluation = evaluate_on(origin, map, x, y, None, config.seed)?;
 
         let baselines = fitted_baselines(&source, &target)?;
-        let both_grey = source.picture.is_grey() && target.picture.is_grey();
         let mut judged = Vec::new();
         let mut results = Vec::new();
+        let mut tables = Vec::new();
         let mut table_error = [0.0; 2];
         for (k, (way, from, to)) in [
             (Way::Forward, &source, &target),
@@ -361,7 +365,7 @@ impl Color {
         {
             let through = usage.through(map, way, from.picture.pixels())?;
             let (mut result, done) = recolored(&from.picture, &*through, usage.finish())?;
-            let wanted = Wanted::of(&to.picture, self.seed);
+            result.set_grey(record.grey);
             if done.stretched > NOISY {
                 notes.push(format!(
                     "{}: on {:.0} % of the picture the map stretches one level to more than four, so its noise, and the blocks of a compressed file, will show; --look graded is gentler",
@@ -369,30 +373,30 @@ impl Color {
                     100.0 * done.stretched
                 ));
             }
+            let wanted = Wanted::of(&to.picture, self.seed);
             let ours = vec![("charflow".to_string(), result.clone(), done)];
             judged.push(judge(&from.picture, &wanted, ours, &baselines, way, usage.grain)?.0);
-            result.set_grey(both_grey);
-
             let look = usage.look(map, way);
             let table = Table::of(&look, self.lut_size)?;
             table_error[k] = pair::table_error(&from.picture, &look, &table)?;
-            let (stem, title) = match way {
-                Way::Forward => (
-                    "forward",
-                    format!("{} in the colours of {}", file(a), file(b)),
-                ),
-                Way::Backward => (
-                    "backward",
-                    format!("{} in the colours of {}", file(b), file(a)),
-                ),
-            };
+            results.push(result);
+            tables.push(table.cube(&format!(
+                "{} in the colours of {}",
+                file(&from.path),
+                file(&to.path)
+            )));
+        }
+
+        // From here on Ctrl-C waits: what is computed is written whole.
+        let _guard = Guard::new();
+        let staging = Staging::begin(&self.out)?;
+        for (stem, (result, table)) in ["forward", "backward"]
+            .into_iter()
+            .zip(results.iter().zip(&tables))
+        {
             let path = staging.path(&format!("{stem}.{}", result.format().extension()));
             result.write(&path, self.quality)?;
-            write_file(
-                &staging.path(&format!("{stem}.cube")),
-                table.cube(&title).as_bytes(),
-            )?;
-            results.push(result);
+            write_file(&staging.path(&format!("{stem}.cube")), table.as_bytes())?;
         }
         let run = output::run_of(&staging);
         map.save(&run.model())?;

@@ -13,6 +13,7 @@ use charflow_lab::LabError;
 use charflow_lab::color::{self, CHANNELS, Histograms, Recolored, Space};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::path::{Path, PathBuf};
 
 /// Pixels of a side that a fit uses: of larger pictures so many, drawn at random.
 pub const MOST_FITTED: usize = 1 << 18;
@@ -23,29 +24,37 @@ pub const JUDGED: usize = 5_000;
 
 /// A picture with what is known of it.
 pub struct Side {
-    /// As errors and figures call it.
+    /// As errors call it.
     pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
     /// The picture.
     pub picture: Picture,
 }
 
-/// The numbers of the pixels that can be seen, at most `most` of them, drawn at random by `seed`.
+/// The numbers of the pixels that can be seen, at most `most` of them, drawn at random by `seed`, in order.
 pub fn pixels(picture: &Picture, most: usize, seed: u64) -> Vec<usize> {
     let channels = picture.channels();
+    let opaque = channels == CHANNELS;
     let clear = |i: &usize| match picture.samples() {
-        Levels::Eight(s) => channels > CHANNELS && s[i * channels + CHANNELS] == 0,
-        Levels::Sixteen(s) => channels > CHANNELS && s[i * channels + CHANNELS] == 0,
+        Levels::Eight(s) => s[i * channels + CHANNELS] == 0,
+        Levels::Sixteen(s) => s[i * channels + CHANNELS] == 0,
     };
-    let mut seen: Vec<usize> = (0..picture.pixels()).filter(|i| !clear(i)).collect();
-    if seen.len() > most {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(11);
-        let chosen = rand::seq::index::sample(&mut rng, seen.len(), most);
-        let mut chosen: Vec<usize> = chosen.iter().map(|i| seen[i]).collect();
-        chosen.sort_unstable();
-        seen = chosen;
+    let count = picture.pixels();
+    // Without opacity the numbers need not be listed first: of a large picture that would be gigabytes.
+    let seen: Option<Vec<usize>> = (!opaque).then(|| (0..count).filter(|i| !clear(i)).collect());
+    let n = seen.as_ref().map_or(count, Vec::len);
+    if n <= most {
+        return seen.unwrap_or_else(|| (0..count).collect());
     }
-    seen
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(11);
+    let mut chosen = rand::seq::index::sample(&mut rng, n, most).into_vec();
+    chosen.sort_unstable();
+    match seen {
+        Some(seen) => chosen.into_iter().map(|i| seen[i]).collect(),
+        None => chosen,
+    }
 }
 
 /// Stored colours `[n, 3]` of some pixels, spread over their cells if `seed` is given.
@@ -86,6 +95,8 @@ pub fn recolored(
     finish: Finish,
 ) -> Result<(Picture, Recolored), LabError> {
     let mut out = picture.clone();
+    // A look may give a grey picture colours.
+    out.set_grey(false);
     let (width, channels) = (picture.width() as usize, picture.channels());
     let radius = color::radius(picture.pixels());
     let done = match (out.samples_mut(), finish) {
@@ -110,9 +121,10 @@ impl Side {
     ///
     /// # Errors
     /// What [`Picture::read`] says.
-    pub fn read(path: &std::path::Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         Ok(Side {
             name: path.display().to_string(),
+            path: path.to_path_buf(),
             picture: Picture::read(path)?,
         })
     }
