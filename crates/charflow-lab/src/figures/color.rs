@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use super::axis::Axis;
-use super::drawing::{Anchor, Drawing, Ink};
-use super::panel::{LABEL_SIZE, TICK_SIZE, TITLE_SIZE};
+use super::drawing::{Anchor, Drawing, Ink, Item, fitted};
+use super::panel::{LABEL_SIZE, TICK_SIZE, TITLE_SIZE, turned};
 use super::{Raster, font, palette};
 use crate::LabError;
 use crate::color::{BINS, CHANNELS, Histograms};
 
-/// The box of a picture.
+/// The box of a picture; a column is as wide as its widest one, and wide enough for captions.
 const CELL: [f32; 2] = [330.0, 248.0];
+const NARROW: f32 = 210.0;
 /// The box of a histogram.
-const PANEL: [f32; 2] = [256.0, 58.0];
+const PANEL: [f32; 2] = [264.0, 58.0];
+/// Room between the frame and the first and last level, which clipped pictures fill.
+const INSET: f32 = 4.0;
 const GAP: f32 = 18.0;
 const MARGIN: f32 = 14.0;
 /// Red, green and blue of one lightness, so that none stands out.
@@ -43,7 +46,7 @@ impl ColorFigure<'_> {
     /// Writes `stem.png` and `stem.svg` (`color.*` inside, if `stem` is a directory) and returns the two paths.
     ///
     /// # Errors
-    /// A histogram that has not 256 finite bins; a file that cannot be written.
+    /// A histogram that has not 256 finite bins, a picture whose samples do not fit its size; a file that cannot be written.
     pub fn save(&self, stem: &Path) -> Result<Vec<PathBuf>, LabError> {
         self.drawing()?.save(stem, "color")
     }
@@ -55,9 +58,26 @@ impl ColorFigure<'_> {
                 "a histogram has {BINS} shares that are not negative"
             )));
         }
+        for (raster, what) in [
+            (self.source.1, "the source"),
+            (self.target.1, "the target"),
+            (self.forward, "the forward result"),
+            (self.backward, "the backward result"),
+        ] {
+            raster.check(what)?;
+        }
+        let widest = |pictures: [&Raster; 2]| {
+            let widths = pictures.map(|raster| fitted(CELL, raster)[0]);
+            widths[0].max(widths[1]).max(NARROW)
+        };
+        let columns = [
+            widest([self.source.1, self.target.1]),
+            widest([self.forward, self.backward]),
+        ];
+        let lefts = [MARGIN, MARGIN + columns[0] + GAP];
         let top = if self.title.is_empty() { 10.0 } else { 36.0 };
         let row = CELL[1] + 40.0;
-        let histograms_at = MARGIN + 2.0 * (CELL[0] + GAP) + 34.0;
+        let histograms_at = lefts[1] + columns[1] + GAP + 48.0;
         let mut drawing = Drawing {
             width: histograms_at + PANEL[0] + MARGIN,
             height: top + 2.0 * row + 6.0,
@@ -74,7 +94,7 @@ impl ColorFigure<'_> {
         if !self.title.is_empty() {
             drawing.text(
                 [MARGIN, 24.0],
-                self.title,
+                font::fit(self.title, TITLE_SIZE, drawing.width - 2.0 * MARGIN),
                 TITLE_SIZE,
                 Anchor::Start,
                 palette::TEXT,
@@ -94,23 +114,33 @@ impl ColorFigure<'_> {
             .into_iter()
             .enumerate()
             {
-                let x = MARGIN + (CELL[0] + GAP) * j as f32;
+                let x = lefts[j];
                 drawing.text(
                     [x, y + 12.0],
-                    font::fit(&caption, LABEL_SIZE, CELL[0]),
+                    font::fit(&caption, LABEL_SIZE, columns[j]),
                     LABEL_SIZE,
                     Anchor::Start,
                     palette::TEXT,
                 );
-                drawing.image([x, y + 18.0], CELL, raster);
+                // Under its caption, not in the middle.
+                drawing.image([x, y + 18.0], [fitted(CELL, raster)[0], CELL[1]], raster);
             }
-            let caption = format!("area: {other}; line: the result");
+            // The line is named before a name of any length.
+            let caption = format!("line: the result; area: {other}");
             drawing.text(
                 [histograms_at, y + 12.0],
                 font::fit(&caption, LABEL_SIZE, PANEL[0]),
                 LABEL_SIZE,
                 Anchor::Start,
                 palette::TEXT,
+            );
+            turned(
+                &mut drawing,
+                [
+                    histograms_at - 42.0,
+                    y + 32.0 + PANEL[1] + 18.0 + 0.5 * PANEL[1],
+                ],
+                "share of pixels".into(),
             );
             for c in 0..CHANNELS {
                 let at = [histograms_at, y + 32.0 + (PANEL[1] + 18.0) * c as f32];
@@ -137,7 +167,7 @@ fn panel(
     got: &[f64],
     last: bool,
 ) {
-    // A spike of a clipped channel would flatten all else: it may leave the panel, and its share is said.
+    // A spike of a clipped channel would flatten all else: it ends at the top of the panel, and its share is said.
     let mut sorted: Vec<f64> = wanted.to_vec();
     sorted.sort_by(f64::total_cmp);
     let most = (1.6 * sorted[BINS - 4])
@@ -145,15 +175,16 @@ fn panel(
         .max(1e-9);
     let axis = Axis::linear(0.0, 100.0 * most, 3);
     let share = |v: f64| axis.share(100.0 * v).clamp(0.0, 1.0) as f32;
-    let x = |bin: f32| at[0] + PANEL[0] * bin / BINS as f32;
+    let wide = (PANEL[0] - 2.0 * INSET) / BINS as f32;
+    let x = |bin: f32| at[0] + INSET + wide * bin;
     let floor = at[1] + PANEL[1];
     let ink = Ink::solid(rgb);
     for (bin, v) in wanted.iter().enumerate() {
         let tall = PANEL[1] * share(*v);
         if tall > 0.0 {
-            drawing.items.push(super::drawing::Item::Rect {
+            drawing.items.push(Item::Rect {
                 at: [x(bin as f32), floor - tall],
-                size: [PANEL[0] / BINS as f32, tall],
+                size: [wide, tall],
                 ink: ink.faint(0.35),
             });
         }
@@ -179,6 +210,24 @@ fn panel(
         Anchor::Start,
         palette::TEXT,
     );
+    let beyond = [("area", wanted), ("line", got)]
+        .into_iter()
+        .filter_map(|(what, shares)| {
+            let (level, share) = peak(shares);
+            (share > most * (1.0 + 1e-9))
+                .then(|| format!("{what} to {} % at {level}", percent(share)))
+        })
+        .collect::<Vec<_>>()
+        .join(", ");
+    if !beyond.is_empty() {
+        drawing.text(
+            [at[0] + PANEL[0], at[1] - 4.0],
+            beyond,
+            TICK_SIZE,
+            Anchor::End,
+            palette::QUIET,
+        );
+    }
     for tick in axis
         .ticks
         .iter()
@@ -206,7 +255,31 @@ fn panel(
                 palette::QUIET,
             );
         }
+        drawing.text(
+            [at[0] + 0.5 * PANEL[0], floor + 25.0],
+            "level",
+            LABEL_SIZE,
+            Anchor::Middle,
+            palette::TEXT,
+        );
     }
+}
+
+/// The largest share and its level.
+fn peak(shares: &[f64]) -> (usize, f64) {
+    let at = |best: (usize, f64), (level, share): (usize, &f64)| {
+        if *share > best.1 {
+            (level, *share)
+        } else {
+            best
+        }
+    };
+    shares.iter().enumerate().fold((0, 0.0), at)
+}
+
+fn percent(share: f64) -> String {
+    let decimals = usize::from(share < 0.0995);
+    format!("{:.decimals$}", 100.0 * share)
 }
 
 #[cfg(test)]
@@ -236,6 +309,32 @@ mod tests {
         h
     }
 
+    /// Areas and lines of the histograms lie in some panel.
+    fn assert_histograms_inside(drawing: &Drawing) {
+        let frames: Vec<&Vec<[f32; 2]>> = drawing
+            .items
+            .iter()
+            .filter_map(|i| match i {
+                Item::Lines { lines, ink, .. } if *ink == palette::BORDER => Some(&lines[0]),
+                _ => None,
+            })
+            .collect();
+        let inside = |p: &[f32; 2]| {
+            frames
+                .iter()
+                .any(|f| (0..2).all(|k| p[k] >= f[0][k] - 1e-3 && p[k] <= f[2][k] + 1e-3))
+        };
+        for item in &drawing.items {
+            match item {
+                Item::Rect { at, size, .. } => {
+                    assert!(inside(at) && inside(&[at[0] + size[0], at[1] + size[1]]));
+                }
+                Item::Lines { lines, .. } => assert!(lines[0].iter().all(inside)),
+                _ => {}
+            }
+        }
+    }
+
     #[test]
     fn wide_tall_and_tiny_pictures_and_spikes_are_drawn() {
         let spike = |at: usize| {
@@ -249,7 +348,7 @@ mod tests {
         ] {
             let [a, b] = sizes.map(|(w, h)| raster(w, h));
             let drawing = ColorFigure {
-                title: "",
+                title: "A title as long as a title can be, and then longer than that, since people give long titles to their figures, and the picture ends somewhere",
                 source: (
                     "a picture with a long name, from a folder of pictures, of the year 2026.jpg",
                     &a,
@@ -267,6 +366,15 @@ mod tests {
             .drawing()
             .unwrap();
             assert_inside(&drawing, 6);
+            assert_histograms_inside(&drawing);
+            let said = |what: &str| {
+                let is = |i: &&Item| matches!(i, Item::Text { text, .. } if text == what);
+                drawing.items.iter().filter(is).count()
+            };
+            // The two spikes of the target leave their panels, and so do the lines: bells cut off at the end, 1 / (3 sqrt(2 pi)) over the part that is left.
+            assert_eq!(said("area to 100 % at 255, line to 14 % at 250"), 1);
+            assert_eq!(said("area to 100 % at 0, line to 15 % at 3"), 1);
+            assert_eq!([said("level"), said("share of pixels")], [2, 2]);
             look(&drawing, name);
         }
     }
@@ -287,5 +395,14 @@ mod tests {
         assert!(figure.drawing().is_err());
         figure.histograms[2][1].push(f64::NAN);
         assert!(figure.drawing().is_err());
+        figure.histograms[2][1][BINS - 1] = 0.0;
+        assert!(figure.drawing().is_ok());
+        let broken = Raster {
+            width: 3,
+            ..a.clone()
+        };
+        figure.backward = &broken;
+        let error = figure.drawing().unwrap_err().to_string();
+        assert!(error.contains("backward result has 12 samples"), "{error}");
     }
 }

@@ -140,20 +140,18 @@ impl Drawing {
         }
     }
 
-    /// A picture in the middle of a box, as large as its shape allows, of no more pixels than the PNG shows.
+    /// A picture in the middle of a box, as large as its shape allows. Its corners lie on pixels of the PNG, and it keeps no more pixels than are shown there,
+    /// so that a large one is painted pixel for pixel and the SVG stays small.
     pub fn image(&mut self, at: [f32; 2], size: [f32; 2], raster: &Raster) {
-        let (w, h) = (raster.width as f32, raster.height as f32);
-        let scale = (size[0] / w).min(size[1] / h);
-        let place = [w * scale, h * scale];
-        let most = (PNG_SCALE * place[0].max(place[1])).ceil() as usize;
-        let reduced = Raster::reduced(raster.width, raster.height, &raster.rgb, most);
+        let pixels = fitted(size, raster).map(|side| PNG_SCALE * side);
+        let corner = [0, 1].map(|k| {
+            let middle = PNG_SCALE * (at[k] + 0.5 * size[k]);
+            (middle - 0.5 * pixels[k]).round() / PNG_SCALE
+        });
         self.items.push(Item::Image {
-            at: [
-                at[0] + 0.5 * (size[0] - place[0]),
-                at[1] + 0.5 * (size[1] - place[1]),
-            ],
-            size: place,
-            raster: reduced.unwrap_or_else(|_| raster.clone()),
+            at: corner,
+            size: pixels.map(|side| side / PNG_SCALE),
+            raster: raster.within(pixels[0] as usize, pixels[1] as usize),
         });
     }
 
@@ -246,11 +244,16 @@ impl Drawing {
                         .unwrap_or_default();
                     writeln!(
                         out,
-                        "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" href=\"data:image/png;base64,{}\"/>",
+                        "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\"{} href=\"data:image/png;base64,{}\"/>",
                         n(at[0]),
                         n(at[1]),
                         n(size[0]),
                         n(size[1]),
+                        if coarse(*size, raster) {
+                            " image-rendering=\"pixelated\""
+                        } else {
+                            ""
+                        },
                         base64(&png)
                     )?;
                 }
@@ -356,8 +359,7 @@ impl Drawing {
                         size[1] / raster.height as f32,
                     ];
                     let paint = tiny_skia::PixmapPaint {
-                        // Much enlarged, pixels are to be seen as such.
-                        quality: if PNG_SCALE * factor[0] > 2.0 {
+                        quality: if coarse(*size, raster) {
                             tiny_skia::FilterQuality::Nearest
                         } else {
                             tiny_skia::FilterQuality::Bilinear
@@ -411,23 +413,17 @@ impl Drawing {
 
     /// Writes `stem.png` and `stem.svg` (or `default.*` inside, if `stem` is a directory) and returns both paths.
     pub fn save(&self, stem: &Path, default: &str) -> Result<Vec<PathBuf>, LabError> {
-        let stem = if stem.is_dir() {
-            stem.join(default)
-        } else {
-            stem.to_path_buf()
-        };
-        let named = |extension: &str| appended(&stem, extension);
-        let (png, svg) = (named(".png"), named(".svg"));
+        let (png, svg) = (named(stem, default, ".png"), named(stem, default, ".svg"));
         self.write_png(&png)?;
         charflow_io::write_file(&svg, self.svg().as_bytes())?;
         Ok(vec![png, svg])
     }
 
-    /// Writes `stem.png` alone and returns its path.
-    pub fn save_png(&self, stem: &Path) -> Result<PathBuf, LabError> {
-        let png = appended(stem, ".png");
+    /// The same without the SVG.
+    pub fn save_png(&self, stem: &Path, default: &str) -> Result<Vec<PathBuf>, LabError> {
+        let png = named(stem, default, ".png");
         self.write_png(&png)?;
-        Ok(png)
+        Ok(vec![png])
     }
 
     fn write_png(&self, path: &Path) -> Result<(), LabError> {
@@ -439,11 +435,29 @@ impl Drawing {
     }
 }
 
-/// A path with more at its end: not `with_extension`, since a stem may have dots.
-fn appended(stem: &Path, extension: &str) -> PathBuf {
-    let mut name = stem.to_path_buf().into_os_string();
+/// The file of a stem, or of the default one in a directory: not `with_extension`, since a stem may have dots.
+fn named(stem: &Path, default: &str, extension: &str) -> PathBuf {
+    let mut name = if stem.is_dir() {
+        stem.join(default)
+    } else {
+        stem.to_path_buf()
+    }
+    .into_os_string();
     name.push(extension);
     PathBuf::from(name)
+}
+
+/// The size of a picture in a box: the whole of one side, in whole pixels of the PNG and at least one of them.
+pub(super) fn fitted(size: [f32; 2], raster: &Raster) -> [f32; 2] {
+    let sides = [raster.width as f32, raster.height as f32];
+    let scale = (size[0] / sides[0]).min(size[1] / sides[1]);
+    sides.map(|side| (PNG_SCALE * scale * side).round().max(1.0) / PNG_SCALE)
+}
+
+/// Whether a picture is so much enlarged that its pixels are to be seen as such.
+fn coarse(size: [f32; 2], raster: &Raster) -> bool {
+    PNG_SCALE * size[0] > 2.0 * raster.width as f32
+        && PNG_SCALE * size[1] > 2.0 * raster.height as f32
 }
 
 /// The raster as the library wants it; `None` without pixels.
@@ -477,6 +491,45 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// A coordinate with at most two decimals.
+fn n(v: f32) -> String {
+    let text = format!("{v:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn opacity(of: &str, ink: Ink) -> String {
+    if ink.alpha < 1.0 {
+        format!(" {of}-opacity=\"{}\"", n(ink.alpha))
+    } else {
+        String::new()
+    }
+}
+
+/// Control characters have no glyph and no place in XML.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+fn escape(text: &str) -> String {
+    printable(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -526,43 +579,118 @@ mod tests {
             "{svg}"
         );
     }
-}
 
-/// A coordinate with at most two decimals.
-fn n(v: f32) -> String {
-    let text = format!("{v:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" {
-        "0".to_owned()
-    } else {
-        text.to_owned()
+    fn drawing(width: f32, height: f32) -> Drawing {
+        Drawing {
+            width,
+            height,
+            items: Vec::new(),
+            title: String::new(),
+        }
     }
-}
 
-fn opacity(of: &str, ink: Ink) -> String {
-    if ink.alpha < 1.0 {
-        format!(" {of}-opacity=\"{}\"", n(ink.alpha))
-    } else {
-        String::new()
+    fn pixels(map: &Pixmap) -> Vec<[u8; 3]> {
+        map.pixels()
+            .iter()
+            .map(|p| [p.red(), p.green(), p.blue()])
+            .collect()
     }
-}
 
-/// Control characters have no glyph and no place in XML.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect()
-}
+    /// The picture in an SVG, read by another way than it was written.
+    fn embedded(svg: &str) -> Pixmap {
+        let (_, rest) = svg.split_once("data:image/png;base64,").unwrap();
+        let (code, _) = rest.split_once('"').unwrap();
+        let letters: Vec<char> = ('A'..='Z')
+            .chain('a'..='z')
+            .chain('0'..='9')
+            .chain(['+', '/'])
+            .collect();
+        let bits: Vec<bool> = code
+            .trim_end_matches('=')
+            .chars()
+            .map(|c| letters.iter().position(|l| *l == c).unwrap())
+            .flat_map(|six| (0..6).rev().map(move |k| six >> k & 1 == 1))
+            .collect();
+        let byte = |b: &[bool]| b.iter().fold(0, |v, bit| v << 1 | u8::from(*bit));
+        let bytes: Vec<u8> = bits.chunks_exact(8).map(byte).collect();
+        Pixmap::decode_png(&bytes).unwrap()
+    }
 
-fn escape(text: &str) -> String {
-    printable(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    #[test]
+    fn the_svg_holds_the_pixels() {
+        let rgb: Vec<u8> = (0..3 * 5 * 4).map(|v| 4 * v as u8).collect();
+        let raster = Raster {
+            width: 5,
+            height: 4,
+            rgb,
+        };
+        let mut drawing = drawing(60.0, 50.0);
+        drawing.image([0.0; 2], [50.0, 40.0], &raster);
+        let svg = drawing.svg();
+        let map = embedded(&svg);
+        assert_eq!((map.width(), map.height()), (5, 4));
+        assert_eq!(pixels(&map).concat(), raster.rgb);
+        assert!(svg.contains("pixelated"));
+    }
+
+    /// One pixel in four is red, the others blue: the mean is told by no single pixel.
+    #[test]
+    fn a_large_picture_keeps_its_mean_and_gets_small() {
+        let (width, height) = (1203, 801);
+        let (red, blue) = ([240, 20, 40], [40, 100, 200]);
+        let rgb = (0..width * height)
+            .flat_map(|p| {
+                if (p % width + p / width * 2) % 4 == 0 {
+                    red
+                } else {
+                    blue
+                }
+            })
+            .collect();
+        let raster = Raster { width, height, rgb };
+        let mut drawing = drawing(100.0, 80.0);
+        drawing.image([10.3, 5.2], [80.0, 70.0], &raster);
+        let Item::Image { at, size, .. } = drawing.items[0] else {
+            panic!("an image")
+        };
+        assert_eq!(size, [80.0, 53.5]);
+        let corner = at.map(|v| (PNG_SCALE * v) as usize);
+        let map = Pixmap::decode_png(&drawing.png().unwrap()).unwrap();
+        let painted = pixels(&map);
+        let shown: Vec<[u8; 3]> = (0..107)
+            .flat_map(|y| {
+                let row = (corner[1] + y) * map.width() as usize + corner[0];
+                painted[row..row + 160].to_vec()
+            })
+            .collect();
+        for c in 0..3 {
+            let mean = shown.iter().map(|p| f64::from(p[c])).sum::<f64>() / shown.len() as f64;
+            let want = 0.25 * f64::from(red[c]) + 0.75 * f64::from(blue[c]);
+            assert!(
+                (mean - want).abs() < 0.5,
+                "channel {c}: {mean} for about {want}"
+            );
+        }
+        // Around it all is white: nothing is smeared over the border.
+        let outside = painted.iter().filter(|p| **p != [255; 3]).count();
+        assert_eq!(outside, shown.len());
+        // In the SVG are the very pixels of the PNG.
+        let map = embedded(&drawing.svg());
+        assert_eq!((map.width(), map.height()), (160, 107));
+        assert_eq!(pixels(&map), shown);
+    }
+
+    #[test]
+    fn the_thinnest_picture_is_seen() {
+        let raster = Raster {
+            width: 1,
+            height: 9000,
+            rgb: [10, 20, 30].repeat(9000),
+        };
+        let mut drawing = drawing(40.0, 40.0);
+        drawing.image([5.0; 2], [30.0; 2], &raster);
+        let map = Pixmap::decode_png(&drawing.png().unwrap()).unwrap();
+        let seen = pixels(&map).iter().filter(|p| **p == [10, 20, 30]).count();
+        assert_eq!(seen, 60);
+    }
 }

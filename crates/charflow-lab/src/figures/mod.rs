@@ -89,7 +89,7 @@ mod testing {
         Some((area, text))
     }
 
-    /// Every mark lies whole inside a panel (keys of the legend aside), every text inside the picture, and no two texts meet.
+    /// Every mark lies whole inside a panel (keys of the legend aside), every text inside the picture, and no two texts or images meet.
     pub fn assert_inside(drawing: &Drawing, count: usize) {
         let panels = panels(drawing);
         assert_eq!(panels.len(), count);
@@ -120,14 +120,34 @@ mod testing {
             }
         }
         let texts: Vec<(Box4, &str)> = drawing.items.iter().filter_map(text_box).collect();
+        let images: Vec<Box4> = drawing
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Image { at, size, .. } => {
+                    Some([at[0], at[1], at[0] + size[0], at[1] + size[1]])
+                }
+                _ => None,
+            })
+            .collect();
+        let meet = |a: &Box4, b: &Box4| a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+        for (k, a) in images.iter().enumerate() {
+            assert!(
+                a[0] >= 0.0 && a[1] >= 0.0 && a[2] <= drawing.width && a[3] <= drawing.height,
+                "the image at {a:?} leaves the picture"
+            );
+            let others = images[..k].iter().chain(texts.iter().map(|(b, _)| b));
+            for b in others.chain(&panels) {
+                assert!(!meet(a, b), "the image at {a:?} meets {b:?}");
+            }
+        }
         for (k, (a, text)) in texts.iter().enumerate() {
             assert!(
                 a[0] >= 0.0 && a[1] >= 0.0 && a[2] <= drawing.width && a[3] <= drawing.height,
                 "{text:?} at {a:?} leaves the picture"
             );
             for (b, other) in &texts[..k] {
-                let apart = a[0] >= b[2] || b[0] >= a[2] || a[1] >= b[3] || b[1] >= a[3];
-                assert!(apart, "{text:?} at {a:?} meets {other:?} at {b:?}");
+                assert!(!meet(a, b), "{text:?} at {a:?} meets {other:?} at {b:?}");
             }
         }
     }

@@ -19,52 +19,78 @@ impl Raster {
     /// # Errors
     /// No pixels, or a number of samples that is not `3 width height`.
     pub fn reduced(width: usize, height: usize, rgb: &[u8], most: usize) -> Result<Self, LabError> {
-        if rgb.is_empty() || rgb.len() != 3 * width * height {
-            return Err(LabError::Input(format!(
-                "{} samples are no picture of {width} x {height} pixels of three channels",
-                rgb.len()
-            )));
-        }
-        let long = width.max(height);
-        if long <= most.max(1) {
+        check(width, height, rgb.len(), "the picture")?;
+        let (most, long) = (most.max(1), width.max(height));
+        if long <= most {
             return Ok(Raster {
                 width,
                 height,
                 rgb: rgb.to_vec(),
             });
         }
-        let small = |side: usize| (side * most.max(1)).div_ceil(long).max(1);
-        let (w, h) = (small(width), small(height));
-        // One axis after the other: the mean over a box is the mean of means.
-        let across = shrink(rgb, height, width, 3, w);
-        let down = shrink(&across, 1, height, 3 * w, h);
-        Ok(Raster {
-            width: w,
-            height: h,
-            rgb: down,
-        })
+        let small = |side: usize| (side * most).div_ceil(long);
+        Ok(shrunk(width, height, rgb, small(width), small(height)))
+    }
+
+    /// Whether there are as many samples as the sides say: the fields are open, so figures ask at their door.
+    pub(super) fn check(&self, what: &str) -> Result<(), LabError> {
+        check(self.width, self.height, self.rgb.len(), what)
+    }
+
+    /// With sides of at most these lengths; a side that is no longer stays as it is.
+    pub(super) fn within(&self, width: usize, height: usize) -> Self {
+        let (w, h) = (self.width.min(width), self.height.min(height));
+        if (w, h) == (self.width, self.height) {
+            return self.clone();
+        }
+        shrunk(self.width, self.height, &self.rgb, w, h)
     }
 }
 
-/// The middle axis of `[outer, old, inner]` reduced to `new` by the means over the parts covered.
-fn shrink(values: &[u8], outer: usize, old: usize, inner: usize, new: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(outer * new * inner);
-    let step = old as f64 / new as f64;
-    for o in 0..outer {
-        for k in 0..new {
-            let (from, to) = (k as f64 * step, (k + 1) as f64 * step);
-            let cells = from as usize..(to.ceil() as usize).min(old);
-            for i in 0..inner {
-                let mut sum = 0.0;
-                for c in cells.clone() {
-                    let part = (to.min(c as f64 + 1.0) - from.max(c as f64)).max(0.0);
-                    sum += part * f64::from(values[(o * old + c) * inner + i]);
-                }
-                out.push((sum / step).round() as u8);
+fn check(width: usize, height: usize, samples: usize, what: &str) -> Result<(), LabError> {
+    let expected = width.checked_mul(height).and_then(|n| n.checked_mul(3));
+    if samples == 0 || expected != Some(samples) {
+        return Err(LabError::Input(format!(
+            "{what} has {samples} samples, which is no picture of {width} x {height} pixels of three channels"
+        )));
+    }
+    Ok(())
+}
+
+/// The mean over the area of each new pixel, rounded once, at the end.
+fn shrunk(width: usize, height: usize, rgb: &[u8], w: usize, h: usize) -> Raster {
+    let columns: Vec<_> = (0..w).map(|k| parts(width, w, k)).collect();
+    let mut out = Vec::with_capacity(3 * w * h);
+    for k in 0..h {
+        // Rows lie in one piece, so they are summed first.
+        let mut row = vec![0.0; 3 * width];
+        for (r, part) in parts(height, h, k) {
+            for (sum, v) in row.iter_mut().zip(&rgb[3 * width * r..3 * width * (r + 1)]) {
+                *sum += part * f64::from(*v);
+            }
+        }
+        let area = (width as f64 / w as f64) * (height as f64 / h as f64);
+        for column in &columns {
+            for channel in 0..3 {
+                let sum: f64 = column.iter().map(|(c, p)| p * row[3 * c + channel]).sum();
+                out.push((sum / area).round() as u8);
             }
         }
     }
-    out
+    Raster {
+        width: w,
+        height: h,
+        rgb: out,
+    }
+}
+
+/// The old cells that new cell `k` covers, and how much of each.
+fn parts(old: usize, new: usize, k: usize) -> Vec<(usize, f64)> {
+    let step = old as f64 / new as f64;
+    let (from, to) = (k as f64 * step, (k + 1) as f64 * step);
+    (from as usize..(to.ceil() as usize).min(old))
+        .map(|c| (c, (to.min(c as f64 + 1.0) - from.max(c as f64)).max(0.0)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -81,6 +107,24 @@ mod tests {
         assert_eq!(small.rgb[9..], [125, 0, 255]);
     }
 
+    /// In whole numbers: a hundred small blocks, where rounding half way would be seen.
+    #[test]
+    fn whole_factors_are_rounded_once() {
+        let rgb: Vec<u8> = (0..3 * 40 * 20u32)
+            .map(|v| (v.wrapping_mul(2_654_435_761) >> 24) as u8 % 4)
+            .collect();
+        let small = Raster::reduced(40, 20, &rgb, 20).unwrap();
+        for (k, got) in small.rgb.iter().enumerate() {
+            let (x, y, channel) = (k / 3 % 20, k / 60, k % 3);
+            let at = |dx, dy| u32::from(rgb[3 * (40 * (2 * y + dy) + 2 * x + dx) + channel]);
+            let sum = at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1);
+            assert_eq!(u32::from(*got), (sum + 2) / 4, "sample {k}");
+        }
+        // The mean is a quarter; rounded after each axis it would be one.
+        let quarter = [[0; 3], [1; 3], [0; 3], [0; 3]].concat();
+        assert_eq!(Raster::reduced(2, 2, &quarter, 1).unwrap().rgb, [0; 3]);
+    }
+
     #[test]
     fn other_factors_keep_the_mean_and_the_shape() {
         let rgb: Vec<u8> = (0..7 * 31).flat_map(|p| [(p % 7 * 30) as u8; 3]).collect();
@@ -95,5 +139,7 @@ mod tests {
         assert_eq!(Raster::reduced(1, 400, &[9; 1200], 4).unwrap().rgb, [9; 12]);
         assert!(Raster::reduced(2, 1, &[0; 3], 10).is_err());
         assert!(Raster::reduced(0, 0, &[], 10).is_err());
+        assert!(Raster::reduced(usize::MAX, 3, &[0; 9], 10).is_err());
+        assert!(Raster::reduced(2, 1, &[0; 6], 0).is_ok());
     }
 }
