@@ -65,7 +65,7 @@ pub struct Fit {
     /// The settings to begin from: auto, paper-2d, paper-gaussian or color [default: auto]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// How much work the preset auto does: quick, normal or best; without effect with --labels or a --config [default: normal]
+    /// How much work the presets auto and color do: quick, normal or best; without effect with --labels or a --config [default: normal]
     #[arg(long, value_name = "EFFORT")]
     pub effort: Option<String>,
     /// Settings from a file, such as the config.toml of another run

@@ -126,6 +126,8 @@ fn two_pictures_take_on_each_others_colors() {
     assert!(score(1, "energy_distance") < 0.2 * score(0, "energy_distance"));
     assert_eq!(score(0, "moved"), 0.0);
     assert!(report["evaluation"]["certificate"].is_object() && report["done"] == true);
+    let off = report["table_error"][0].as_f64().unwrap();
+    assert!(off > 0.0 && off < 1.0, "{off}");
 
     // The same again is the same to the last bit, on one thread too.
     fit(
@@ -184,6 +186,20 @@ fn strength_runs_from_the_picture_to_the_look() {
         rough(&full)
     );
     assert!(apart(means(&graded, 3), means(&full, 3)) < 15.0);
+    assert_ne!(graded, full);
+    // The run's own grain, unless another is asked for.
+    fit(&place, "warm.png cold.png -o seven --no-figures --seed 7").well();
+    color(&place, "--apply seven warm.png -o seven-again").well();
+    assert_eq!(
+        levels(&place, "seven-again/warm.png"),
+        levels(&place, "seven/forward.png")
+    );
+    fit(&place, "warm.png cold.png -o plain --no-figures --no-grain").well();
+    color(&place, "--apply plain warm.png -o plain-again").well();
+    assert_eq!(
+        levels(&place, "plain-again/warm.png"),
+        levels(&place, "plain/forward.png")
+    );
 }
 
 #[test]
@@ -199,6 +215,10 @@ fn every_space_reaches_the_colors() {
         .well();
         let found = means(&levels(&place, &format!("{space}/forward.png")), 3);
         assert!(apart(found, cold) < 6.0, "{space} {found:?} {cold:?}");
+        let graded = format!("--apply {space} warm.png -o {space}-graded --look graded");
+        color(&place, &graded).well();
+        let found = means(&levels(&place, &format!("{space}-graded/warm.png")), 3);
+        assert!(apart(found, cold) < 15.0, "{space} {found:?} {cold:?}");
         // The run remembers its space.
         color(
             &place,
@@ -434,7 +454,7 @@ fn pictures_that_cannot_be_used_are_refused_and_nothing_is_written() {
         ("warm.png cold.png --backward", ["--backward", "--apply"]),
         ("--apply nowhere warm.png", ["nowhere", "charflow color"]),
     ] {
-        color(&place, &format!("{line} -o out")).refused(&parts);
+        color(&place, &format!("{line} -o out/of/way")).refused(&parts);
         assert_eq!(place.names("."), before, "{line}");
     }
     // A place that cannot be written is told before the fit.
@@ -449,6 +469,12 @@ fn folders_are_replaced_only_when_asked_and_other_files_stay() {
     pair(&place);
     fit(&place, "warm.png cold.png -o look").well();
     fit(&place, "warm.png cold.png -o look").refused(&["look", "--force"]);
+    fit(&place, "look/forward.png cold.png -o look --force").refused(&["look/forward.png", "-o"]);
+    std::fs::create_dir(place.path("empty")).unwrap();
+    fit(&place, "warm.png cold.png -o empty --no-figures").well();
+    assert!(place.names("empty").contains(&"forward.png".into()));
+    fit(&place, "warm.png cold.png -o new/folders/look --no-figures").well();
+    assert_eq!(place.names("new/folders"), ["look"]);
     place.write("look/mine.txt", "years of work");
     // Another format: the pictures of the earlier run go.
     fit(&place, "cold.png warm.png -o j --no-figures").well();
@@ -479,6 +505,8 @@ fn applying_never_overwrites_unasked() {
     color(&place, "--apply look warm.png -o out --force").well();
     color(&place, "--apply look warm.png -o . --force").refused(&["would be lost"]);
     color(&place, "--apply look warm.png out/warm.png -o two").refused(&["both"]);
+    place.write("frame.gif", "");
+    color(&place, "--apply look warm.png frame.gif -o two").refused(&["frame.gif", ".jpg, .png"]);
     assert!(!place.path("two").exists());
     place.write("look/color.toml", "nonsense");
     color(&place, "--apply look warm.png -o three").refused(&["color.toml"]);

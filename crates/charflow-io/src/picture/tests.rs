@@ -201,6 +201,28 @@ fn profile_and_exif_survive_and_the_preview_does_not() {
 }
 
 #[test]
+fn a_profile_of_grey_does_not_go_onto_colors() {
+    let folder = Folder::new();
+    for (kind, on_color, on_grey) in [(b"GRAY", false, true), (b"RGB ", true, false)] {
+        let mut profile = vec![0; 128];
+        profile[16..20].copy_from_slice(kind);
+        let mut written = picture(12, 8, 3, 8);
+        written.icc = Some(profile);
+        for (grey, kept) in [(false, on_color), (true, on_grey)] {
+            written.set_grey(grey);
+            written.write(&folder.path("i.png"), 95).unwrap();
+            assert_eq!(
+                Picture::read(&folder.path("i.png"))
+                    .unwrap()
+                    .icc()
+                    .is_some(),
+                kept
+            );
+        }
+    }
+}
+
+#[test]
 fn opacity_is_laid_over_white_to_be_looked_at() {
     let mut p = picture(1, 1, 4, 8);
     *p.samples_mut() = Levels::Eight(vec![100, 0, 200, 51]);

@@ -5,7 +5,7 @@ use crate::atomic::write_file;
 use crate::error::{IoError, Kind, Result};
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder, webp::WebPEncoder};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageEncoder};
+use image::{ColorType, DynamicImage, ImageBuffer, ImageEncoder};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -91,7 +91,15 @@ impl Picture {
     /// The samples with the metadata, through an encoder.
     fn put(&self, mut encoder: impl ImageEncoder, image: &DynamicImage) -> image::ImageResult<()> {
         // A format without a place for them refuses, which is no reason to lose the picture.
-        if let Some(icc) = &self.icc {
+        // A profile of grey values makes no sense of red, green and blue, nor the other way: such a file would be misread.
+        let grey = matches!(
+            image.color(),
+            ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16
+        );
+        let other: &[u8] = if grey { b"RGB " } else { b"GRAY" };
+        if let Some(icc) = &self.icc
+            && icc.get(16..20) != Some(other)
+        {
             let _ = encoder.set_icc_profile(icc.clone());
         }
         if let Some(exif) = &self.exif {

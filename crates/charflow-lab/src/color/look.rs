@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! exact    c -> color(x + s (T(x) - x)),          x = point(c),  s in [0, 1]
-//! graded   T replaced by its average  T_h(x) = sum_k w_k T(x + h z_k)
+//! graded   T(x) replaced by its average  T_h(c) = sum_k w_k T(point(c + h z_k))
 //! ```
 //!
 //! With the quadratic cost `x + s (T(x) - x)` is the map at time `s`: displacement interpolation (McCann 1997). The averaging points `z_k` and their weights
 //! are the rule of degree 5 for the standard normal law on `R^3` (the centre and the corners of an icosahedron; Stroud 1971, U3 5-1 with a centre), so `T_h` is `T` smoothed by a
-//! normal law of width `h`. `T` is the gradient of a convex function, hence so are its shifts and their mean: an averaged map still
-//! turns no colours around. It stretches small differences less, so noise and the blocks of a compressed picture are not made visible, and it follows the
+//! normal law of width `h` of stored colours, whatever the space: levels are what pictures are noisy in. In the space `srgb`, `T` is the gradient of a convex function of `c`, hence so are its shifts and their mean: an
+//! averaged map still turns no colours around. It stretches small differences less, so noise and the blocks of a compressed picture are not made visible, and it follows the
 //! target's histogram less closely.
 
 use super::{CHANNELS, Space};
@@ -33,7 +33,7 @@ pub struct Look<'a, M> {
     averaged: Option<Averaged>,
 }
 
-/// The width of the normal law that a map is averaged over, in units of the space.
+/// The width of the normal law that a map is averaged over, in stored colours.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Averaged(pub f64);
 
@@ -70,13 +70,17 @@ impl<'a, M: ForwardMap + BackwardMap> Look<'a, M> {
         }
     }
 
-    fn mean_image(&self, x: &[f64], width: f64) -> Result<Vec<f64>> {
-        let mut mean = vec![0.0; x.len()];
+    fn mean_image(&self, colors: &[f64], width: f64) -> Result<Vec<f64>> {
+        let mut mean = vec![0.0; colors.len()];
         for (weight, z) in RULE {
-            let shifted: Vec<f64> = x
+            let shifted: Vec<f64> = colors
+                .as_chunks::<CHANNELS>()
+                .0
                 .iter()
-                .enumerate()
-                .map(|(i, x)| x + width * z[i % CHANNELS])
+                .flat_map(|c| {
+                    let near = std::array::from_fn(|k| c[k] + width * z[k]);
+                    self.space.point(near)
+                })
                 .collect();
             for (m, y) in mean.iter_mut().zip(self.image(&shifted)?) {
                 *m += weight * y;
@@ -99,7 +103,7 @@ impl<M: ForwardMap + BackwardMap> ForwardMap for Look<'_, M> {
         }
         let mut y = match self.averaged {
             None => self.image(&x)?,
-            Some(Averaged(width)) => self.mean_image(&x, width)?,
+            Some(Averaged(width)) => self.mean_image(colors, width)?,
         };
         for (y, x) in y
             .as_chunks_mut::<CHANNELS>()

@@ -8,7 +8,7 @@
 //!
 //! The law of a picture is that of its pixels (paper 6.1.3). Stored levels are not points but cells of width one level: a pixel is spread evenly over its
 //! cell ([`grain`]), for the fit, so that the law has no atoms, and again when a picture is recoloured, so that a stretch of the levels leaves no gaps and no bands.
-//! Every map is a [`ForwardMap`] of stored colours `[n, 3]`, whoever made it.
+//! Every map is a [`ForwardMap`](charflow::map::ForwardMap) of stored colours `[n, 3]`, whoever made it.
 
 mod look;
 mod metrics;

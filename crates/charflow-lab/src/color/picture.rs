@@ -89,7 +89,8 @@ pub struct Recolored {
     pub clipped: f64,
     /// Mean distance between old and new stored colour, `E |c' - c|`, colours in `[0, 1]^3`.
     pub moved: f64,
-    /// Share of the pixels where the look stretches the cell of a level by more than [`MOST_GRAIN`] levels to a side, so that noise and the blocks of a compressed file show; 0 where there was no grain.
+    /// Share of the pixels whose grain the look stretched beyond [`MOST_GRAIN`] levels and which was cut there: at least that share is stretched more than fourfold, so that noise and the blocks of a compressed
+    /// file show. 0 where there was no grain.
     pub stretched: f64,
 }
 

@@ -27,7 +27,7 @@ pub struct Table {
 const BLOCK: usize = 1 << 14;
 
 impl Table {
-    /// Sizes that can be asked for: 2 is the least a cell needs; above 129 a `.cube` file is hundreds of megabytes and programs refuse it.
+    /// Sizes that can be asked for: 2 is the least a cell needs; at 129 a `.cube` file has 58 megabytes, and programs refuse larger ones.
     pub const SIZES: std::ops::RangeInclusive<usize> = 2..=129;
 
     /// `look` on `size` nodes an axis.

@@ -6,7 +6,7 @@
 use super::Bench;
 use super::record::{Record, digits, markdown};
 use crate::failure::{Failure, Result};
-use crate::interrupt;
+use crate::interrupt::{self, Guard};
 use crate::terminal::{duration, tell};
 use crate::verbs::color::{
     Fitting, Judged, Kind, Side, Use, Wanted, fitted_baselines, judge, raster, recolored,
@@ -63,7 +63,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         "color",
         vec![
             format!("Pairs of role {}, both directions of each, judged as stored samples of 8 bits before any file format. Means over pairs and directions.", bench.role),
-            "EMD: 1-D Wasserstein-1 distance of the channels' 256-bin histograms, levels scaled to [0, 1]; HI: histogram intersection; both means over the channels. ED: energy distance of 5,000 + 5,000 colours as points of [0, 1]^3, without bias; chance: its 95 % quantile between draws of one picture.".into(),
+            "EMD: 1-D Wasserstein-1 distance of the channels' 256-bin histograms, levels scaled to [0, 1]; HI: histogram intersection; both means over the channels. ED: energy distance of 5,000 + 5,000 colours as points of [0, 1]^3, of pixels that took part in the fits; chance: its 95 % quantile between draws of one picture.".into(),
             "Moved: mean distance of old and new colour. Clipped: share of the pixels whose new colour was outside of the gamut.".into(),
             "Grain: each 8-bit pixel is spread over its level's cell before it is mapped. It is worth much in the histogram metrics, since a stretch of whole levels leaves gaps; histogram matching is therefore also shown with the same grain. Without grain it is the table from level to level that picture programs use.".into(),
             "The paper's row is quoted; its pairs are others of the same data sets, and its EMD fits no definition that we found, so it is left out.".into(),
@@ -72,6 +72,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     // What a montage shows of each pair: direction, then the pair's pictures by column.
     let mut montages: Vec<(String, [Vec<(String, Vec<Raster>)>; 2])> = Vec::new();
     let mut columns = Vec::new();
+    let _guard = Guard::new();
     for pair in &pairs {
         if interrupt::asked() {
             record.interrupted = true;
@@ -86,10 +87,10 @@ pub fn run(bench: &Bench) -> Result<()> {
                 break;
             }
         };
-        if montages.last().is_none_or(|m| m.0 != pair.group) {
+        if montages.iter().all(|m| m.0 != pair.group) {
             montages.push((pair.group.clone(), Default::default()));
         }
-        if let Some((_, sides)) = montages.last_mut() {
+        if let Some((_, sides)) = montages.iter_mut().find(|m| m.0 == pair.group) {
             for (side, (names, row)) in sides.iter_mut().zip(rows) {
                 columns = names;
                 side.push((pair.pair.clone(), row));
@@ -170,7 +171,7 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
     for (way, from, _) in ways {
         let usage = usage(grain, Kind::Full);
         let (result, done) = recolored(&from.picture, &usage.look(map, way), usage.finish())?;
-        ours.push(vec![("charflow".to_string(), result, done)]);
+        ours.push(vec![(usage.name(), result, done)]);
     }
     let seconds = started.elapsed().as_secs_f64();
 
@@ -246,8 +247,7 @@ fn pairs(bench: &Bench, folder: &Path) -> Result<Vec<Pair>> {
         .deserialize()
         .collect::<std::result::Result<_, _>>()
         .map_err(|e| bad(&e))?;
-    let mut groups: Vec<&str> = all.iter().map(|p| p.group.as_str()).collect();
-    groups.dedup();
+    let groups = distinct(all.iter().map(|p| p.group.as_str()));
     if let Some(group) = bench.group.iter().find(|g| !groups.contains(&g.as_str())) {
         return Err(Failure::input(format!(
             "--group {group}: {} has the groups {}.",
@@ -273,6 +273,17 @@ fn pairs(bench: &Bench, folder: &Path) -> Result<Vec<Pair>> {
     Ok(chosen)
 }
 
+/// Each name once, in order.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut out = Vec::new();
+    for name in names {
+        if !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}
+
 /// Means by group and method.
 fn table(runs: &[Run]) -> String {
     let head = [
@@ -287,8 +298,7 @@ fn table(runs: &[Run]) -> String {
         "seconds",
     ];
     let mut rows = Vec::new();
-    let mut groups: Vec<&str> = runs.iter().map(|r| r.group.as_str()).collect();
-    groups.dedup();
+    let groups = distinct(runs.iter().map(|r| r.group.as_str()));
     for group in groups {
         let runs: Vec<&Run> = runs.iter().filter(|r| r.group == group).collect();
         let sides: Vec<&Judged> = runs

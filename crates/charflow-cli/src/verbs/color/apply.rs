@@ -6,14 +6,14 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
 use crate::run::Fitted;
 use crate::terminal::{duration, note, say, shown, tell};
-use charflow_io::picture::Picture;
+use charflow_io::picture::{Picture, PictureFormat};
 use charflow_lab::color::Way;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 impl Color {
-    /// Every picture through the look of `run`, written to the folder under its own name. All names are looked at before the first is written; a picture that cannot be
+    /// Every picture through the look of `run`, written to the folder under its own name. All names are looked at before the first picture is read; a picture that cannot be
     /// used ends the work, and those before it stay.
     ///
     /// # Errors
@@ -32,7 +32,11 @@ impl Color {
             kind: self.look.unwrap_or(record.look),
             strength: self.strength.unwrap_or(record.strength),
             exact: self.exact,
-            grain: (!self.no_grain).then_some(self.seed),
+            grain: if self.no_grain {
+                None
+            } else {
+                self.seed.or(record.grain)
+            },
         };
         let places = self.places()?;
         std::fs::create_dir_all(&self.out)
@@ -58,16 +62,22 @@ impl Color {
             for text in picture.notes() {
                 note(&format!("{}: {text}", image.display()));
             }
+            if picture.format() != PictureFormat::of(&place)? {
+                note(&format!(
+                    "{}: its content is another format than its name says; it is written as the name says",
+                    image.display()
+                ));
+            }
             let pixels = picture.pixels();
             let applied = Instant::now();
             let (mut result, done) = if usage.goes_through_table(pixels) {
-                if table.is_none() {
-                    table = Some(usage.through(&fitted.map, way, pixels)?);
-                }
-                match &table {
-                    Some(table) => recolored(&picture, &**table, usage.finish())?,
-                    None => continue,
-                }
+                let through = match table.take() {
+                    Some(table) => table,
+                    None => usage.through(&fitted.map, way, pixels)?,
+                };
+                let done = recolored(&picture, &*through, usage.finish())?;
+                table = Some(through);
+                done
             } else {
                 let look = usage.look(&fitted.map, way);
                 recolored(&picture, &look, usage.finish())?
@@ -102,6 +112,7 @@ impl Color {
                 .file_name()
                 .ok_or_else(|| Failure::input(format!("{}: names no file.", image.display())))?;
             let place = self.out.join(name);
+            PictureFormat::of(&place)?;
             if let Some(other) = taken.insert(place.clone(), image) {
                 return Err(Failure::input(format!(
                     "{} and {} would both be written to {}. Take them one folder at a time.",

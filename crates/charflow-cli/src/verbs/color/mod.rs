@@ -17,7 +17,7 @@ pub use pair::{Finish, Fitting, Side, histograms, recolored};
 
 use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
-use crate::interrupt::Guard;
+use crate::interrupt::{self, Guard};
 use crate::run::{RunDir, command_line, write_file};
 use crate::terminal::{duration, note, parse_duration, say, shown};
 use charflow::certificate::Origin;
@@ -92,9 +92,9 @@ pub struct Color {
     /// One setting by its name in config.toml, such as optimiser.rate=1e-3; may be repeated
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "apply")]
     set: Vec<String>,
-    /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// Seed of everything random [default: 0, or that of the run]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Threads; 0 for all cores. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -120,13 +120,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What is averaged over in `space`: 15 of 255 levels, or what looks as far in Oklab.
-    fn averaged(self, space: Space) -> Option<Averaged> {
-        match (self, space) {
-            (Kind::Full, _) => None,
-            (Kind::Graded, Space::Srgb | Space::Linear) => Some(Averaged(0.06)),
-            (Kind::Graded, Space::Oklab) => Some(Averaged(0.04)),
-        }
+    /// What is averaged over: 15 of 255 levels.
+    fn averaged(self) -> Option<Averaged> {
+        (self == Kind::Graded).then_some(Averaged(0.06))
     }
 }
 
@@ -150,6 +146,9 @@ pub struct LookRecord {
     lut_size: usize,
     /// Whether both pictures are grey, so that results are.
     grey: bool,
+    /// Seed of the grain; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grain: Option<u64>,
     /// A.
     source: PictureRecord,
     /// B.
@@ -226,7 +225,7 @@ impl Use {
     pub fn look<'a>(&self, map: &'a CharacteristicMap, way: Way) -> Look<'a, CharacteristicMap> {
         Look::new(map, way, self.space)
             .at(self.strength)
-            .averaged(self.kind.averaged(self.space))
+            .averaged(self.kind.averaged())
     }
 
     /// What a picture of that many pixels goes through.
@@ -245,6 +244,18 @@ impl Use {
         } else {
             Box::new(look)
         })
+    }
+
+    /// As tables call it: baselines go all the way, so a look that does not is named.
+    pub fn name(&self) -> String {
+        let mut name = String::from("charflow");
+        if self.kind == Kind::Graded {
+            name.push_str(", graded");
+        }
+        if self.strength < 1.0 {
+            name.push_str(&format!(", {:.2}", self.strength));
+        }
+        name
     }
 
     /// What is done about stretched noise.
@@ -299,11 +310,36 @@ impl Color {
                 Table::SIZES.end()
             )));
         }
-        RunDir::new(&self.out).check_free(self.force)?;
+        let run = RunDir::new(&self.out);
+        if let (Err(e), false) = (run.check_free(self.force), self.force) {
+            // There is no going on with a look: a fit is a matter of seconds.
+            return Err(match e {
+                Failure::Input(_) if run.looks_like_a_run() => Failure::input(format!(
+                    "{} holds a run already. Replace it by --force, or choose another folder with -o.",
+                    self.out.display()
+                )),
+                e => e,
+            });
+        }
+        run.check_free(self.force)?;
+        if let Ok(out) = self.out.canonicalize()
+            && let Some(image) = self
+                .images
+                .iter()
+                .find(|i| i.canonicalize().is_ok_and(|i| i.starts_with(&out)))
+        {
+            return Err(Failure::input(format!(
+                "{} lies in {}, where it could be replaced. Choose another folder with -o.",
+                image.display(),
+                self.out.display()
+            )));
+        }
+        let _guard = Guard::new();
+        let seed = self.seed.unwrap_or(0);
         let fitting = Fitting {
             space: self.space.unwrap_or_default(),
             effort: self.effort.clone().unwrap_or_else(|| "normal".into()),
-            seed: self.seed,
+            seed,
             threads: self.threads,
             time_limit: self.time_limit.unwrap_or(0.0),
             steps: self.steps,
@@ -325,7 +361,7 @@ impl Color {
             kind: self.look.unwrap_or(Kind::Full),
             strength: self.strength.unwrap_or(1.0),
             exact: self.exact,
-            grain: (!self.no_grain).then_some(self.seed),
+            grain: (!self.no_grain).then_some(seed),
         };
         let record = LookRecord {
             charflow: env!("CARGO_PKG_VERSION").into(),
@@ -334,6 +370,7 @@ impl Color {
             strength: usage.strength,
             lut_size: self.lut_size,
             grey: source.picture.is_grey() && target.picture.is_grey(),
+            grain: usage.grain,
             source: PictureRecord::of(a, &source.picture),
             target: PictureRecord::of(b, &target.picture),
         };
@@ -363,18 +400,21 @@ impl Color {
         .into_iter()
         .enumerate()
         {
+            if interrupt::asked() {
+                return Err(Failure::Short("interrupted; nothing was written.".into()));
+            }
             let through = usage.through(map, way, from.picture.pixels())?;
             let (mut result, done) = recolored(&from.picture, &*through, usage.finish())?;
             result.set_grey(record.grey);
             if done.stretched > NOISY {
                 notes.push(format!(
-                    "{}: on {:.0} % of the picture the map stretches one level to more than four, so its noise, and the blocks of a compressed file, will show; --look graded is gentler",
+                    "{}: on at least {:.0} % of the picture the map stretches one level to more than four, so its noise, and the blocks of a compressed file, will show; --look graded is gentler",
                     from.name,
                     100.0 * done.stretched
                 ));
             }
-            let wanted = Wanted::of(&to.picture, self.seed);
-            let ours = vec![("charflow".to_string(), result.clone(), done)];
+            let wanted = Wanted::of(&to.picture, seed);
+            let ours = vec![(usage.name(), result.clone(), done)];
             judged.push(judge(&from.picture, &wanted, ours, &baselines, way, usage.grain)?.0);
             let look = usage.look(map, way);
             let table = Table::of(&look, self.lut_size)?;
@@ -387,8 +427,7 @@ impl Color {
             )));
         }
 
-        // From here on Ctrl-C waits: what is computed is written whole.
-        let _guard = Guard::new();
+        // What is computed is written whole, Ctrl-C or not.
         let staging = Staging::begin(&self.out)?;
         for (stem, (result, table)) in ["forward", "backward"]
             .into_iter()
@@ -424,7 +463,7 @@ impl Color {
             notes: &notes,
         })?;
         write_file(&run.report(), json.as_bytes())?;
-        staging.finish(is_ours)?;
+        staging.finish("report.json", &of_earlier_runs())?;
         for text in &notes {
             note(text);
         }
@@ -432,8 +471,13 @@ impl Color {
             return say(&json);
         }
         say(&format!(
-            "{}\n\n{}",
+            "{}{}\n\n{}",
             evaluation.certificate.sentence(),
+            if usage.name() == "charflow" {
+                ""
+            } else {
+                " (This is about the full map.)"
+            },
             table(&judged[0], &judged[1])
         ))?;
         let extension = |k: usize| results[k].format().extension();
@@ -451,20 +495,20 @@ impl Color {
     }
 }
 
-/// Files of an earlier run that a new one replaces.
-fn is_ours(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name);
-    ["forward", "backward"].contains(&stem)
-        || [
-            "report.json",
-            "color.toml",
-            "config.toml",
-            "history.csv",
-            "model.safetensors",
-            "data.toml",
-            "checkpoint.safetensors",
-        ]
-        .contains(&name)
+/// Files of an earlier run, of points too, that a new one replaces or takes away.
+fn of_earlier_runs() -> Vec<PathBuf> {
+    let pictures = ["forward", "backward"]
+        .into_iter()
+        .flat_map(|stem| ["jpg", "png", "tif", "webp", "cube"].map(|e| format!("{stem}.{e}")));
+    let figures = ["color", "transport", "flow", "losses"]
+        .into_iter()
+        .flat_map(|stem| ["png", "svg"].map(|e| format!("figures/{stem}.{e}")));
+    let others = ["data.toml", "checkpoint.safetensors"].map(String::from);
+    pictures
+        .chain(figures)
+        .chain(others)
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// The last part of a path.
@@ -556,7 +600,7 @@ fn table(forward: &Judged, backward: &Judged) -> String {
         .map(str::trim_end)
         .collect::<Vec<_>>()
         .join("\n")
-        + "\nEMD and HI: histograms of the channels; ED: energy distance of the colours as points, which sees what belongs together; moved: mean change of a colour"
+        + "\nEMD and HI: histograms of the channels; ED: energy distance of the colours as points, which sees what belongs together; moved: mean change of a colour\ngrain: pixels spread over their levels; ours has it (but for graded looks), of the others only the row that says so"
 }
 
 /// An energy distance in few digits.

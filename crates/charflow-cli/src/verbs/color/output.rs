@@ -5,37 +5,43 @@ use crate::run::RunDir;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the files of a folder are written until all are there.
+/// Where the files of a folder are written until all are there: in a hidden folder beside it, or within it where it exists, so that what is tried is what is needed.
 pub struct Staging {
     place: PathBuf,
     inside: PathBuf,
+    /// Folders around the place that were made for it, the outermost first.
+    made: Vec<PathBuf>,
 }
 
 impl Staging {
-    /// A folder beside `place`, in which nothing is yet.
+    /// A folder in which nothing is yet.
     ///
     /// # Errors
-    /// The place around it cannot be written to.
+    /// The place, or the one around it, cannot be written to.
     pub fn begin(place: &Path) -> Result<Self> {
         let cannot = |e: &std::io::Error| Failure::system(place, "the folder cannot be made", e);
-        let parent = match place.parent() {
+        let hidden = format!(".charflow-{}.tmp", std::process::id());
+        let around = match place.parent() {
             Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        fs::create_dir_all(&parent).map_err(|e| cannot(&e))?;
-        let name = place
-            .file_name()
-            .ok_or_else(|| Failure::input(format!("{} names no folder.", place.display())))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.tmp", std::process::id()));
-        let inside = parent.join(hidden);
-        let _ = fs::remove_dir_all(&inside);
-        fs::create_dir(&inside).map_err(|e| cannot(&e))?;
-        Ok(Staging {
+        let mut staging = Staging {
             place: place.to_path_buf(),
-            inside,
-        })
+            inside: if place.is_dir() { place } else { &around }.join(hidden),
+            made: Vec::new(),
+        };
+        let mut missing: Vec<&Path> = around
+            .ancestors()
+            .take_while(|p| !p.as_os_str().is_empty() && !p.exists())
+            .collect();
+        missing.reverse();
+        for folder in missing {
+            fs::create_dir(folder).map_err(|e| cannot(&e))?;
+            staging.made.push(folder.to_path_buf());
+        }
+        let _ = fs::remove_dir_all(&staging.inside);
+        fs::create_dir(&staging.inside).map_err(|e| cannot(&e))?;
+        Ok(staging)
     }
 
     /// The path of a file in the making.
@@ -43,43 +49,61 @@ impl Staging {
         self.inside.join(name)
     }
 
-    /// Gives the folder its name. Where it exists, files of an earlier run that `stale` knows are removed, and ours take their places one by one; others stay.
+    /// Gives the folder its name. Where it exists, our files take their places one by one, `last` at the end, then those of an earlier run that `stale` knows and that have not been
+    /// replaced are removed; others stay.
     ///
     /// # Errors
     /// What the system says.
-    pub fn finish(self, stale: impl Fn(&str) -> bool) -> Result<()> {
+    pub fn finish(mut self, last: &str, stale: &[PathBuf]) -> Result<()> {
         let cannot = |e: &std::io::Error| Failure::system(&self.place, "cannot be written to", e);
-        if !self.place.exists() {
-            return fs::rename(&self.inside, &self.place).map_err(|e| cannot(&e));
-        }
-        let old = fs::read_dir(&self.place).map_err(|e| cannot(&e))?;
-        for entry in old.flatten() {
-            if stale(&entry.file_name().to_string_lossy()) && entry.path().is_file() {
-                fs::remove_file(entry.path()).map_err(|e| cannot(&e))?;
+        if self.place.is_dir() {
+            let last = PathBuf::from(last);
+            let mut files = files_in(&self.inside).map_err(|e| cannot(&e))?;
+            files.sort_by_key(|f| *f == last);
+            for file in &files {
+                let target = self.place.join(file);
+                target
+                    .parent()
+                    .map_or(Ok(()), fs::create_dir_all)
+                    .and_then(|()| fs::rename(self.inside.join(file), target))
+                    .map_err(|e| cannot(&e))?;
             }
-        }
-        self.move_into(&self.inside, &self.place)
-            .map_err(|e| cannot(&e))
-    }
-
-    fn move_into(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let target = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                self.move_into(&entry.path(), &target)?;
-            } else {
-                fs::rename(entry.path(), target)?;
+            for file in stale.iter().filter(|f| !files.contains(f)) {
+                match fs::remove_file(self.place.join(file)) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(cannot(&e)),
+                    _ => {}
+                }
             }
+        } else {
+            fs::rename(&self.inside, &self.place).map_err(|e| cannot(&e))?;
         }
+        self.made.clear();
         Ok(())
     }
+}
+
+/// The files in a folder and in those within it, by their paths from it.
+fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = PathBuf::from(entry.file_name());
+        if entry.path().is_dir() {
+            files.extend(files_in(&entry.path())?.into_iter().map(|f| name.join(f)));
+        } else {
+            files.push(name);
+        }
+    }
+    Ok(files)
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.inside);
+        // Only those that are empty again.
+        for folder in self.made.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
