@@ -22,6 +22,12 @@ fn png(place: &Place, name: &str, width: u32, height: u32, color: impl Fn(u32, u
     image::save_buffer(place.path(name), &samples, width, height, kind).unwrap();
 }
 
+/// Said aloud: what a test prints is swallowed otherwise.
+fn skipped(why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
 /// Numbers that look random, from 0 to 1.
 fn noise(x: u32, y: u32, k: u32) -> f64 {
     let v = f64::from(x * 374 + y * 668 + k * 149) * 0.618_034;
@@ -263,7 +269,7 @@ fn large_pictures_go_through_a_table_that_is_near_the_network() {
 #[test]
 fn ffmpeg_reads_the_tables_as_we_do() {
     if Command::new("ffmpeg").arg("-version").output().is_err() {
-        eprintln!("skipped: no ffmpeg on the path; Debian has it as the package ffmpeg");
+        skipped("no ffmpeg on the path; Debian has it as the package ffmpeg");
         return;
     }
     let place = Place::new();
@@ -588,7 +594,7 @@ fn scores_of_real_pictures_are_those_of_another_program() {
     );
     let table = folder.join("color_pairs/pairs.csv");
     if !table.is_file() {
-        eprintln!("skipped: no color_pairs; set CHARFLOW_DATA to the folder of real data");
+        skipped("no color_pairs; set CHARFLOW_DATA to the folder of real data");
         return;
     }
     let place = Place::new();

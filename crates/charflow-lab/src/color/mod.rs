@@ -19,7 +19,7 @@ mod table;
 
 pub use look::{Averaged, Look, Way};
 pub use metrics::{BINS, Histograms, emd, histogram_intersection, histograms};
-pub use picture::{Level, Recolored, colors, grain, quantised, recolor};
+pub use picture::{Level, MOST_GRAIN, Recolored, colors, grain, quantised, recolor};
 pub use smooth::{radius, recolor_smoothly};
 pub use space::Space;
 pub use table::Table;

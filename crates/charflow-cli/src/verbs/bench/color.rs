@@ -70,7 +70,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         ],
     );
     // What a montage shows of each pair: direction, then the pair's pictures by column.
-    let mut montages: Vec<(String, [Vec<(String, Vec<Raster>)>; 2])> = Vec::new();
+    let mut montages: Vec<(String, [Vec<MontageRow>; 2])> = Vec::new();
     let mut columns = Vec::new();
     let _guard = Guard::new();
     for pair in &pairs {
@@ -125,7 +125,10 @@ pub fn run(bench: &Bench) -> Result<()> {
     )
 }
 
+/// Names of columns, and a picture for each.
 type Columns = (Vec<String>, Vec<Raster>);
+/// A pair's name and its pictures.
+type MontageRow = (String, Vec<Raster>);
 
 /// Fits and judges one pair; `None` after an interrupt.
 fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Columns; 2])>> {
