@@ -407,6 +407,14 @@ pub fn read_for(
     Points::of(read(path, &options)?, rows)
 }
 
+/// Whether two paths lead to one file that is there.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,12 @@ pub enum LabError {
     },
 }
 
+impl From<charflow::Error> for LabError {
+    fn from(error: charflow::Error) -> Self {
+        LabError::Input(error.to_string())
+    }
+}
+
 impl From<charflow_io::IoError> for LabError {
     fn from(error: charflow_io::IoError) -> Self {
         LabError::Io {

@@ -10,7 +10,6 @@ use crate::progress::Watcher;
 use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_file};
 use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
-use charflow::certificate::Origin;
 use charflow::cost::{short, short_pair};
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
@@ -182,13 +181,8 @@ impl Fit {
             run.checkpoint(),
         ];
         if done {
-            let origin = if solution.fitted {
-                Origin::Fitted
-            } else {
-                Origin::HeldOut
-            };
             evaluation = Some(evaluate_on(
-                origin,
+                solution.origin(),
                 &solution.map,
                 &solution.points.0,
                 &solution.points.1,

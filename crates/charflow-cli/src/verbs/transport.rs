@@ -1,13 +1,13 @@
 //! `charflow transport`: points through a fitted map, chunk by chunk.
 
 use crate::failure::{Failure, Result};
-use crate::files::{ColumnArgs, options_for};
+use crate::files::{ColumnArgs, options_for, same_file};
 use crate::interrupt::{self, Guard};
 use crate::run::Fitted;
 use crate::terminal::{duration, note, shown, tell};
 use charflow::model::CharacteristicMap;
 use charflow_io::{Format, Reader, Writer};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
@@ -283,11 +283,4 @@ fn write_all(writer: &mut Writer, from: Receiver<Chunk>) -> Result<()> {
         writer.write(&chunk.rows, &chunk.extras)?;
     }
     Ok(())
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    }
 }

@@ -51,13 +51,7 @@ impl Picture {
         if self.grey {
             image = grey(image);
         }
-        if format == PictureFormat::Jpeg {
-            image = if self.grey {
-                DynamicImage::ImageLuma8(image.into_luma8())
-            } else {
-                DynamicImage::ImageRgb8(image.into_rgb8())
-            };
-        } else if format == PictureFormat::WebP {
+        if format == PictureFormat::WebP {
             image = match (self.grey, self.channels > 3) {
                 (_, true) => DynamicImage::ImageRgba8(image.into_rgba8()),
                 (true, false) => DynamicImage::ImageLuma8(image.into_luma8()),
@@ -88,7 +82,7 @@ impl Picture {
         Ok(out)
     }
 
-    /// The samples with the metadata, through an encoder.
+    /// The samples with the metadata, through an encoder, which takes what it can hold of depth and opacity.
     fn put(&self, mut encoder: impl ImageEncoder, image: &DynamicImage) -> image::ImageResult<()> {
         // A format without a place for them refuses, which is no reason to lose the picture.
         // A profile of grey values makes no sense of red, green and blue, nor the other way: such a file would be misread.
@@ -136,43 +130,31 @@ impl Picture {
 
 /// The mean of red, green and blue; the library's own conversion weighs them, which would change greys that are equal only nearly.
 fn grey(image: DynamicImage) -> DynamicImage {
-    fn mean<T: Copy + Into<u32>>(p: &[T]) -> u32 {
-        let [r, g, b] = [p[0], p[1], p[2]].map(Into::into);
-        (r + g + b + 1) / 3
-    }
     let (w, h) = (image.width(), image.height());
-    let whole = match &image {
-        DynamicImage::ImageRgb8(b) => ImageBuffer::from_raw(
-            w,
-            h,
-            b.as_raw().chunks_exact(3).map(|p| mean(p) as u8).collect(),
-        )
-        .map(DynamicImage::ImageLuma8),
-        DynamicImage::ImageRgba8(b) => ImageBuffer::from_raw(
-            w,
-            h,
-            b.as_raw()
-                .chunks_exact(4)
-                .flat_map(|p| [mean(p) as u8, p[3]])
-                .collect(),
-        )
-        .map(DynamicImage::ImageLumaA8),
-        DynamicImage::ImageRgb16(b) => ImageBuffer::from_raw(
-            w,
-            h,
-            b.as_raw().chunks_exact(3).map(|p| mean(p) as u16).collect(),
-        )
-        .map(DynamicImage::ImageLuma16),
-        DynamicImage::ImageRgba16(b) => ImageBuffer::from_raw(
-            w,
-            h,
-            b.as_raw()
-                .chunks_exact(4)
-                .flat_map(|p| [mean(p) as u16, p[3]])
-                .collect(),
-        )
-        .map(DynamicImage::ImageLumaA16),
-        _ => None,
-    };
+    let whole =
+        match &image {
+            DynamicImage::ImageRgb8(b) => {
+                ImageBuffer::from_raw(w, h, means(b, 3, |v| v as u8)).map(DynamicImage::ImageLuma8)
+            }
+            DynamicImage::ImageRgba8(b) => {
+                ImageBuffer::from_raw(w, h, means(b, 4, |v| v as u8)).map(DynamicImage::ImageLumaA8)
+            }
+            DynamicImage::ImageRgb16(b) => ImageBuffer::from_raw(w, h, means(b, 3, |v| v as u16))
+                .map(DynamicImage::ImageLuma16),
+            DynamicImage::ImageRgba16(b) => ImageBuffer::from_raw(w, h, means(b, 4, |v| v as u16))
+                .map(DynamicImage::ImageLumaA16),
+            _ => None,
+        };
     whole.unwrap_or(image)
+}
+
+/// Each pixel's mean, its opacity after it if there is one.
+fn means<T: Copy + Into<u32>>(samples: &[T], channels: usize, level: fn(u32) -> T) -> Vec<T> {
+    let pixels = samples.chunks_exact(channels);
+    pixels
+        .flat_map(|p| {
+            let [r, g, b] = [p[0], p[1], p[2]].map(Into::into);
+            std::iter::once(level((r + g + b + 1) / 3)).chain(p.get(3).copied())
+        })
+        .collect()
 }

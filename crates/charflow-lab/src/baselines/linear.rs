@@ -24,17 +24,13 @@ impl Linear {
     pub fn fit(source: &[f64], target: &[f64]) -> std::result::Result<Self, LabError> {
         let moments = |colors: &[f64], what: &str| {
             checked(colors, what)?;
-            Samples::from_f64(colors, 3)
-                .map(|s| s.moments())
-                .map_err(|e| LabError::Input(e.to_string()))
+            Ok::<_, LabError>(Samples::from_f64(colors, 3)?.moments())
         };
         let (a, b) = (
             moments(source, "the source")?,
             moments(target, "the target")?,
         );
-        GaussianMap::from_moments(&a, &b)
-            .map(Linear)
-            .map_err(|e| LabError::Input(e.to_string()))
+        Ok(Linear(GaussianMap::from_moments(&a, &b)?))
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::color::{Histograms, emd, histograms, recolor};
+    use crate::color::{Directed, Histograms, Way, emd, histograms, recolor};
 
     fn stored(colors: &[f64]) -> Vec<u8> {
         colors.iter().map(|c| (255.0 * c).round() as u8).collect()
@@ -90,7 +90,7 @@ mod tests {
             recolor(&mut there, 3, &*method, None).unwrap();
             let forward = emd(&histograms(&there, 3), &hb);
             let mut back = sb.clone();
-            let way = Back(&*method);
+            let way = Directed(&*method, Way::Backward);
             recolor(&mut back, 3, &way, None).unwrap();
             let backward = emd(&histograms(&back, 3), &ha);
             assert!(
@@ -115,16 +115,6 @@ mod tests {
         }
         // Matched to within a part of a level.
         assert!(found[0] < 0.5 / 255.0, "{found:?}");
-    }
-
-    struct Back<'a>(&'a dyn Baseline);
-    impl ForwardMap for Back<'_> {
-        fn dim(&self) -> usize {
-            3
-        }
-        fn forward(&self, x: &[f64]) -> charflow::Result<Vec<f64>> {
-            self.0.backward(x)
-        }
     }
 
     #[test]

@@ -24,10 +24,25 @@ pub enum Way {
     Backward,
 }
 
+/// A map of both directions, used in one of them.
+pub struct Directed<'a, M: ?Sized>(pub &'a M, pub Way);
+
+impl<M: ForwardMap + BackwardMap + ?Sized> ForwardMap for Directed<'_, M> {
+    fn dim(&self) -> usize {
+        ForwardMap::dim(self.0)
+    }
+
+    fn forward(&self, x: &[f64]) -> Result<Vec<f64>> {
+        match self.1 {
+            Way::Forward => self.0.forward(x),
+            Way::Backward => self.0.backward(x),
+        }
+    }
+}
+
 /// A map between points of a space, seen as one between stored colours.
 pub struct Look<'a, M> {
-    map: &'a M,
-    way: Way,
+    map: Directed<'a, M>,
     space: Space,
     strength: f64,
     averaged: Option<Averaged>,
@@ -41,8 +56,7 @@ impl<'a, M: ForwardMap + BackwardMap> Look<'a, M> {
     /// `map` between points of `space`, all the way and as it is.
     pub fn new(map: &'a M, way: Way, space: Space) -> Self {
         Look {
-            map,
-            way,
+            map: Directed(map, way),
             space,
             strength: 1.0,
             averaged: None,
@@ -63,13 +77,6 @@ impl<'a, M: ForwardMap + BackwardMap> Look<'a, M> {
         self
     }
 
-    fn image(&self, x: &[f64]) -> Result<Vec<f64>> {
-        match self.way {
-            Way::Forward => self.map.forward(x),
-            Way::Backward => self.map.backward(x),
-        }
-    }
-
     fn mean_image(&self, colors: &[f64], width: f64) -> Result<Vec<f64>> {
         let mut mean = vec![0.0; colors.len()];
         for (weight, z) in RULE {
@@ -82,7 +89,7 @@ impl<'a, M: ForwardMap + BackwardMap> Look<'a, M> {
                     self.space.point(near)
                 })
                 .collect();
-            for (m, y) in mean.iter_mut().zip(self.image(&shifted)?) {
+            for (m, y) in mean.iter_mut().zip(self.map.forward(&shifted)?) {
                 *m += weight * y;
             }
         }
@@ -102,7 +109,7 @@ impl<M: ForwardMap + BackwardMap> ForwardMap for Look<'_, M> {
             x.extend(self.space.point(*c));
         }
         let mut y = match self.averaged {
-            None => self.image(&x)?,
+            None => self.map.forward(&x)?,
             Some(Averaged(width)) => self.mean_image(colors, width)?,
         };
         for (y, x) in y

@@ -17,9 +17,9 @@ mod smooth;
 mod space;
 mod table;
 
-pub use look::{Averaged, Look, Way};
+pub use look::{Averaged, Directed, Look, Way};
 pub use metrics::{BINS, Histograms, emd, histogram_intersection, histograms};
-pub use picture::{Level, MOST_GRAIN, Recolored, colors, grain, quantised, recolor};
+pub use picture::{Level, MOST_GRAIN, Recolored, colors, grain, recolor};
 pub use smooth::{radius, recolor_smoothly};
 pub use space::Space;
 pub use table::Table;

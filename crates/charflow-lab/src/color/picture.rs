@@ -73,15 +73,6 @@ pub fn colors<S: Level>(
     out
 }
 
-/// Colours as they would be stored: the nearest levels, clipped, as `[0, 1]` again.
-#[must_use]
-pub fn quantised<S: Level>(colors: &[f64]) -> Vec<f64> {
-    colors
-        .iter()
-        .map(|c| S::nearest(S::MOST * c).value() / S::MOST)
-        .collect()
-}
-
 /// What became of a picture's pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recolored {
@@ -176,9 +167,8 @@ pub fn recolor<S: Level>(
         .enumerate()
         .map(|(block, samples)| {
             let count = samples.len() / channels;
-            let image = |c: &[f64]| look.forward(c).map_err(|e| LabError::Input(e.to_string()));
             let mut old = colors(samples, channels, 0..count, None);
-            let mut new = image(&old)?;
+            let mut new = look.forward(&old)?;
             let mut stretched = Vec::new();
             if let Some(seed) = seed {
                 for (i, c) in old.as_chunks_mut::<CHANNELS>().0.iter_mut().enumerate() {
@@ -189,7 +179,7 @@ pub fn recolor<S: Level>(
                 }
                 let most = MOST_GRAIN / S::MOST;
                 stretched = vec![false; count];
-                for (i, (c, spread)) in new.iter_mut().zip(image(&old)?).enumerate() {
+                for (i, (c, spread)) in new.iter_mut().zip(look.forward(&old)?).enumerate() {
                     let change = spread - *c;
                     stretched[i / CHANNELS] |= change.abs() > most;
                     *c += change.clamp(-most, most);
@@ -322,9 +312,9 @@ mod tests {
         let stretch = Formula(|c| c.map(|v| 4.0 * (v - 128.0 / 255.0) + 0.5));
         recolor(&mut samples, 3, &stretch, Some(9)).unwrap();
         let alone = colors(&vec![128u8; 3 * n], 3, 0..n, Some(9));
-        let wanted = quantised::<u8>(&stretch.forward(&alone).unwrap());
+        let wanted = stretch.forward(&alone).unwrap();
         for (s, w) in samples.iter().zip(wanted) {
-            assert_eq!(f64::from(*s) / 255.0, w);
+            assert_eq!(*s, u8::nearest(255.0 * w));
         }
     }
 }

@@ -68,9 +68,7 @@ pub fn recolor_smoothly<S: Level>(
             let part = &old[around.start * row..around.end * row];
             let count = part.len() / channels;
             let c = colors(part, channels, 0..count, None);
-            let new = look
-                .forward(&c)
-                .map_err(|e| LabError::Input(e.to_string()))?;
+            let new = look.forward(&c)?;
             let v: Vec<f64> = new.iter().zip(&c).map(|(new, c)| new - c).collect();
             let smooth = guided(&c, &v, width, radius);
             let inside = (rows.start - around.start) * width..(rows.end - around.start) * width;
@@ -107,8 +105,18 @@ fn guided(c: &[f64], v: &[f64], width: usize, radius: usize) -> Vec<f64> {
         std::array::from_fn(|k| mean(&|i| x[CHANNELS * i + k]))
     };
     let (mc, mv) = (mean_of(c), mean_of(v));
-    let squares: [Vec<f64>; 6] =
+    // (Cov(c, c) + e)^-1 of each window, in the place of the mean squares; one for all channels.
+    let mut inverses: [Vec<f64>; 6] =
         PAIRS.map(|(j, k)| mean(&|i| c[CHANNELS * i + j] * c[CHANNELS * i + k]));
+    for i in 0..n {
+        let s = std::array::from_fn(|p| {
+            let (j, k) = PAIRS[p];
+            inverses[p][i] - mc[j][i] * mc[k][i] + if j == k { RIDGE } else { 0.0 }
+        });
+        for (plane, v) in inverses.iter_mut().zip(inverse(&s)) {
+            plane[i] = v;
+        }
+    }
     let mut out = vec![0.0; CHANNELS * n];
     for k in 0..CHANNELS {
         let products: [Vec<f64>; CHANNELS] =
@@ -116,12 +124,8 @@ fn guided(c: &[f64], v: &[f64], width: usize, radius: usize) -> Vec<f64> {
         // The affine functions of all windows, then their means over the windows that a pixel is in.
         let mut affine: [Vec<f64>; CHANNELS + 1] = std::array::from_fn(|_| vec![0.0; n]);
         for i in 0..n {
-            let mut s = [0.0; 6];
-            for (s, (square, (j, l))) in s.iter_mut().zip(squares.iter().zip(PAIRS)) {
-                *s = square[i] - mc[j][i] * mc[l][i] + if j == l { RIDGE } else { 0.0 };
-            }
             let right = std::array::from_fn(|j| products[j][i] - mc[j][i] * mv[k][i]);
-            let a = solved(&s, right);
+            let a = times(&inverses.each_ref().map(|plane| plane[i]), right);
             for j in 0..CHANNELS {
                 affine[j][i] = a[j];
             }
@@ -140,16 +144,22 @@ fn guided(c: &[f64], v: &[f64], width: usize, radius: usize) -> Vec<f64> {
     out
 }
 
-/// `s^-1 b` for the symmetric positive definite `s`, its upper triangle given, by its adjugate: the ridge keeps the determinant from zero.
-fn solved(s: &[f64; 6], b: [f64; CHANNELS]) -> [f64; CHANNELS] {
+/// The inverse of a symmetric positive definite matrix, upper triangles, by its adjugate: the ridge keeps the determinant from zero.
+fn inverse(s: &[f64; 6]) -> [f64; 6] {
     let [xx, xy, xz, yy, yz, zz] = *s;
     let (p, q, r) = (yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy);
     let (t, u, w) = (xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy);
     let determinant = xx * p + xy * q + xz * r;
+    [p, q, r, t, u, w].map(|v| v / determinant)
+}
+
+/// `s b` for a symmetric matrix, its upper triangle given.
+fn times(s: &[f64; 6], b: [f64; CHANNELS]) -> [f64; CHANNELS] {
+    let [xx, xy, xz, yy, yz, zz] = *s;
     [
-        (p * b[0] + q * b[1] + r * b[2]) / determinant,
-        (q * b[0] + t * b[1] + u * b[2]) / determinant,
-        (r * b[0] + u * b[1] + w * b[2]) / determinant,
+        xx * b[0] + xy * b[1] + xz * b[2],
+        xy * b[0] + yy * b[1] + yz * b[2],
+        xz * b[0] + yz * b[1] + zz * b[2],
     ]
 }
 
@@ -221,7 +231,7 @@ mod tests {
     #[test]
     fn the_small_system_is_solved() {
         let s = [2.0, 0.3, -0.2, 1.5, 0.4, 0.9];
-        let x = solved(&s, [1.0, -2.0, 0.5]);
+        let x = times(&inverse(&s), [1.0, -2.0, 0.5]);
         let rows = [[s[0], s[1], s[2]], [s[1], s[3], s[4]], [s[2], s[4], s[5]]];
         for (row, b) in rows.iter().zip([1.0, -2.0, 0.5]) {
             let found: f64 = row.iter().zip(x).map(|(r, x)| r * x).sum();

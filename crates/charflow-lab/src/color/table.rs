@@ -48,9 +48,7 @@ impl Table {
             .collect();
         let mut nodes = Vec::with_capacity(size * size * size);
         for block in colors.chunks(CHANNELS * BLOCK) {
-            let images = look
-                .forward(block)
-                .map_err(|e| LabError::Input(e.to_string()))?;
+            let images = look.forward(block)?;
             nodes.extend(
                 images
                     .as_chunks::<CHANNELS>()

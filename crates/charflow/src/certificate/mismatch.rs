@@ -15,7 +15,6 @@ use crate::samples::{Samples, effective_number};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::Serialize;
 
 /// Points of each side in a relabelling test.
 const TEST_POINTS: usize = 750;
@@ -387,40 +386,39 @@ pub(crate) fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u
     Some((1 + above) as f64 / (1 + DIVISIONS) as f64)
 }
 
-/// How far two sets of points are from having one law.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Distance {
-    /// The energy distance, a U-statistic: not negative in expectation, but the estimate may be.
-    pub energy_distance: f64,
-    /// What chance alone shows: the 95 % quantile of the statistic between draws of the second set; `None` below four points.
-    pub noise: Option<f64>,
+/// A cloud of points of equal weight, at least two.
+fn plain(points: &[f64], d: usize) -> Result<Cloud> {
+    let n = check_points(points, d)?;
+    if n < 2 {
+        return Err(Error::problem(format!(
+            "{n} points; a mismatch needs at least two on each side"
+        )));
+    }
+    Ok(Cloud {
+        points: points.to_vec(),
+        weights: None,
+        classes: None,
+        rows: (0..n as u32).collect(),
+    })
 }
 
-/// The energy distance of `x: [n, d]` and `y: [m, d]`, row-major, beside its noise floor from random halves of `y`, drawn by `seed`.
+/// The energy distance of `x: [n, d]` and `y: [m, d]`, row-major, a U-statistic: not negative in expectation, but the estimate may be.
 ///
 /// For points that no fitted map stands behind; a map's own is in [`Certificate`](super::Certificate) and [`crate::evaluate::Evaluation`].
 ///
 /// # Errors
 /// [`Error::Problem`](crate::Error::Problem) if a side is not whole rows, has fewer than two, or holds a value that is not finite.
-pub fn mismatch_between(x: &[f64], y: &[f64], d: usize, seed: u64) -> Result<Distance> {
-    let sizes = [check_points(x, d)?, check_points(y, d)?];
-    if sizes.iter().any(|n| *n < 2) {
-        return Err(Error::problem(format!(
-            "{} and {} points; a mismatch needs at least two on each side",
-            sizes[0], sizes[1]
-        )));
-    }
-    let cloud = |points: &[f64], n: usize| Cloud {
-        points: points.to_vec(),
-        weights: None,
-        classes: None,
-        rows: (0..n as u32).collect(),
-    };
-    let (from, to) = (cloud(x, sizes[0]), cloud(y, sizes[1]));
-    Ok(Distance {
-        energy_distance: mismatch(x, &from, &to, d),
-        noise: noise_floor(&to, sizes, d, seed),
-    })
+pub fn mismatch_between(x: &[f64], y: &[f64], d: usize) -> Result<f64> {
+    let (from, to) = (plain(x, d)?, plain(y, d)?);
+    Ok(mismatch(x, &from, &to, d))
+}
+
+/// What chance alone shows in [`mismatch_between`]: the 95 % quantile of the statistic between draws of `sizes` points of `y: [m, d]`, by `seed`; `None` below four points.
+///
+/// # Errors
+/// As for [`mismatch_between`].
+pub fn noise_in(y: &[f64], sizes: [usize; 2], d: usize, seed: u64) -> Result<Option<f64>> {
+    Ok(noise_floor(&plain(y, d)?, sizes, d, seed))
 }
 
 /// What JSON can hold.
@@ -448,14 +446,15 @@ mod tests {
     fn two_draws_of_one_law_stay_below_the_floor_and_a_shift_does_not() {
         let d = 3;
         let [x, y, z] = [(0.0, 1), (0.0, 2), (0.2, 3)].map(|(s, k)| cloud(900, d, s, k).points);
-        let same = mismatch_between(&x, &y, d, 4).unwrap();
-        let other = mismatch_between(&z, &y, d, 4).unwrap();
-        let floor = same.noise.unwrap();
-        assert!(same.energy_distance < floor && other.energy_distance > 5.0 * floor);
-        assert_eq!(same.noise, other.noise);
-        assert!(mismatch_between(&x, &y[..3], d, 4).is_err());
-        assert!(mismatch_between(&x, &y[..4], d, 4).is_err());
-        assert!(mismatch_between(&[0.0, f64::NAN], &[0.0, 1.0], 1, 4).is_err());
+        let same = mismatch_between(&x, &y, d).unwrap();
+        let other = mismatch_between(&z, &y, d).unwrap();
+        let floor = noise_in(&y, [900; 2], d, 4).unwrap().unwrap();
+        assert!(same < floor && other > 5.0 * floor);
+        assert!(mismatch_between(&x, &y[..3], d).is_err());
+        assert!(mismatch_between(&x, &y[..4], d).is_err());
+        assert!(mismatch_between(&[0.0, f64::NAN], &[0.0, 1.0], 1).is_err());
+        assert!(noise_in(&y[..3], [900; 2], d, 4).is_err());
+        assert_eq!(noise_in(&y[..6], [900; 2], d, 4).unwrap(), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod transform;
 
 pub use bracket::Bracket;
 pub use curvature::Convexity;
-pub use mismatch::{Distance, mismatch_between};
+pub use mismatch::{mismatch_between, noise_in};
 pub use potential::SourcePotential;
 
 use crate::error::{Error, Result};

@@ -1,5 +1,6 @@
 //! What a solve says of itself.
 
+use crate::certificate::Origin;
 use crate::model::CharacteristicMap;
 use crate::samples::Samples;
 use serde::{Deserialize, Serialize};
@@ -109,4 +110,16 @@ pub struct Solution {
     pub history: Vec<HistoryRow>,
     /// The facts.
     pub report: Report,
+}
+
+impl Solution {
+    /// What a certificate on [`Solution::points`] has to be told of them.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        if self.fitted {
+            Origin::Fitted
+        } else {
+            Origin::HeldOut
+        }
+    }
 }

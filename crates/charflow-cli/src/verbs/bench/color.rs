@@ -11,7 +11,6 @@ use crate::terminal::{duration, tell};
 use crate::verbs::color::{
     Fitting, Judged, Kind, Side, Use, Wanted, fitted_baselines, judge, raster, recolored,
 };
-use charflow::certificate::Origin;
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::solver::{Config, Report};
 use charflow_lab::color::{Space, Way};
@@ -150,14 +149,9 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
         Err(Failure::Short(_)) if interrupt::asked() => return Ok(None),
         Err(e) => return Err(e),
     };
-    let origin = if solution.fitted {
-        Origin::Fitted
-    } else {
-        Origin::HeldOut
-    };
     let map = &solution.map;
     let (x, y) = &solution.points;
-    let evaluation = evaluate_on(origin, map, x, y, None, bench.seed)?;
+    let evaluation = evaluate_on(solution.origin(), map, x, y, None, bench.seed)?;
     let usage = |grain: Option<u64>, kind| Use {
         space: Space::Srgb,
         kind,
@@ -166,48 +160,49 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
         grain,
     };
     let grain = Some(bench.seed);
-    let ways = [
-        (Way::Forward, &source, &target),
-        (Way::Backward, &target, &source),
-    ];
-    let mut ours = Vec::new();
-    for (way, from, _) in ways {
-        let usage = usage(grain, Kind::Full);
-        let (result, done) = recolored(&from.picture, &usage.look(map, way), usage.finish())?;
-        ours.push(vec![(usage.name(), result, done)]);
-    }
+    // One way: the picture, the look of this kind, and what it makes of it.
+    let made = |way, from: &Side, usage: Use| {
+        recolored(&from.picture, &usage.look(map, way), usage.finish())
+    };
+    let full = usage(grain, Kind::Full);
+    let pushed = made(Way::Forward, &source, full)?;
+    let pulled = made(Way::Backward, &target, full)?;
     let seconds = started.elapsed().as_secs_f64();
 
     let baselines = fitted_baselines(&source, &target)?;
-    let mut judged = Vec::new();
-    let mut montage = Vec::new();
-    for ((way, from, to), mut ours) in ways.into_iter().zip(ours) {
-        for (name, grain, kind) in [
-            ("charflow, no grain", None, Kind::Full),
-            ("charflow, graded", grain, Kind::Graded),
+    let side = |way, from: &Side, to: &Side, (result, done)| -> Result<(Judged, Columns)> {
+        let mut ours = vec![(full.name(), result, done)];
+        let graded = usage(grain, Kind::Graded);
+        for (name, usage) in [
+            ("charflow, no grain".into(), usage(None, Kind::Full)),
+            (graded.name(), graded),
         ] {
-            let usage = usage(grain, kind);
-            let (result, done) = recolored(&from.picture, &usage.look(map, way), usage.finish())?;
-            ours.push((name.to_string(), result, done));
+            let (result, done) = made(way, from, usage)?;
+            ours.push((name, result, done));
         }
         let wanted = Wanted::of(&to.picture, bench.seed);
-        let (scores, shown) = judge(&from.picture, &wanted, ours, &baselines, way, grain)?;
-        judged.push(scores);
-        let mut columns = (Vec::new(), Vec::new());
-        for s in shown.iter().filter(|s| !s.method.ends_with("grain")) {
-            columns.0.push(s.method.clone());
-            columns.1.push(raster(&s.picture)?);
-        }
+        let mut columns = Columns::default();
+        let judged = judge(
+            &from.picture,
+            &wanted,
+            &ours,
+            &baselines,
+            way,
+            grain,
+            &mut |method, picture| {
+                if !method.ends_with("grain") {
+                    columns.0.push(method.into());
+                    columns.1.push(raster(picture)?);
+                }
+                Ok(())
+            },
+        )?;
         columns.0.push("target".into());
         columns.1.push(raster(&to.picture)?);
-        montage.push(columns);
-    }
-    let (Some(backward), Some(forward)) = (judged.pop(), judged.pop()) else {
-        return Ok(None);
+        Ok((judged, columns))
     };
-    let (Some(pulled), Some(pushed)) = (montage.pop(), montage.pop()) else {
-        return Ok(None);
-    };
+    let (forward, there) = side(Way::Forward, &source, &target, pushed)?;
+    let (backward, back) = side(Way::Backward, &target, &source, pulled)?;
     Ok(Some((
         Run {
             group: pair.group.clone(),
@@ -219,7 +214,7 @@ fn one(bench: &Bench, folder: &Path, pair: &Pair) -> Result<Option<(Run, [Column
             report: solution.report,
             settings,
         },
-        [pushed, pulled],
+        [there, back],
     )))
 }
 

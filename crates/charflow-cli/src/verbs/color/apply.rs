@@ -3,6 +3,7 @@
 use super::pair::recolored;
 use super::{Color, LookRecord, Use, space_named};
 use crate::failure::{Failure, Result};
+use crate::files::same_file;
 use crate::interrupt::{self, Guard};
 use crate::run::Fitted;
 use crate::terminal::{duration, note, say, shown, tell};
@@ -121,8 +122,7 @@ impl Color {
                     place.display()
                 )));
             }
-            let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
-            if same(image, &place) {
+            if same_file(image, &place) {
                 return Err(Failure::input(format!(
                     "{} is a picture to read; it would be lost. Choose another folder with -o.",
                     place.display()

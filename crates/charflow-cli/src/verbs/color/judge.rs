@@ -2,11 +2,13 @@
 
 use super::pair::{Finish, JUDGED, Side, colors, histograms, pixels, recolored};
 use crate::failure::Result;
-use charflow::certificate::{Distance, mismatch_between};
-use charflow::map::{ForwardMap, IdentityMap};
+use charflow::certificate::{mismatch_between, noise_in};
+use charflow::map::IdentityMap;
 use charflow_io::picture::Picture;
 use charflow_lab::baselines::{self, Baseline};
-use charflow_lab::color::{CHANNELS, Histograms, Recolored, Way, emd, histogram_intersection};
+use charflow_lab::color::{
+    CHANNELS, Directed, Histograms, Recolored, Way, emd, histogram_intersection,
+};
 use serde::Serialize;
 
 /// One method's result in one direction.
@@ -44,35 +46,31 @@ impl Wanted {
         }
     }
 
-    /// The score of a result, and what chance alone shows in its energy distance.
+    /// The score of a result.
     ///
     /// # Errors
     /// A picture with fewer than two pixels.
-    pub fn score(
-        &self,
-        method: &str,
-        result: &Picture,
-        done: Recolored,
-    ) -> Result<(Score, Distance)> {
+    fn score(&self, method: &str, result: &Picture, done: Recolored) -> Result<Score> {
         let some = pixels(result, JUDGED, self.seed ^ 0xb22);
-        let mismatch = mismatch_between(
-            &colors(result, &some, None),
-            &self.colors,
-            CHANNELS,
-            self.seed,
-        )?;
         let found = histograms(result);
-        Ok((
-            Score {
-                method: method.into(),
-                emd: emd(&found, &self.histograms),
-                histogram_intersection: histogram_intersection(&found, &self.histograms),
-                energy_distance: mismatch.energy_distance,
-                moved: done.moved,
-                clipped: done.clipped,
-            },
-            mismatch,
-        ))
+        Ok(Score {
+            method: method.into(),
+            emd: emd(&found, &self.histograms),
+            histogram_intersection: histogram_intersection(&found, &self.histograms),
+            energy_distance: mismatch_between(
+                &colors(result, &some, None),
+                &self.colors,
+                CHANNELS,
+            )?,
+            moved: done.moved,
+            clipped: done.clipped,
+        })
+    }
+
+    /// What chance alone shows in the energy distance of a picture with so many pixels that can be seen.
+    fn noise(&self, visible: usize) -> Result<Option<f64>> {
+        let sizes = [visible.min(JUDGED), self.colors.len() / CHANNELS];
+        Ok(noise_in(&self.colors, sizes, CHANNELS, self.seed)?)
     }
 }
 
@@ -83,21 +81,6 @@ pub struct Judged {
     pub noise: Option<f64>,
     /// The picture as it is, ours, and the baselines.
     pub scores: Vec<Score>,
-}
-
-/// A baseline in one direction.
-struct Directed<'a>(&'a dyn Baseline, Way);
-
-impl ForwardMap for Directed<'_> {
-    fn dim(&self) -> usize {
-        CHANNELS
-    }
-    fn forward(&self, x: &[f64]) -> charflow::Result<Vec<f64>> {
-        match self.1 {
-            Way::Forward => self.0.forward(x),
-            Way::Backward => self.0.backward(x),
-        }
-    }
 }
 
 /// The closed-form methods, fitted to the pair.
@@ -113,53 +96,39 @@ pub fn fitted_baselines(source: &Side, target: &Side) -> Result<Vec<Box<dyn Base
     Ok(baselines::all(&all(source), &all(target), levels)?)
 }
 
-/// A method's name and what it made of a picture.
-pub struct Shown {
-    /// The method.
-    pub method: String,
-    /// Its result.
-    pub picture: Picture,
-}
-
-/// Judges one direction: the picture as it is, our result, the baselines; and, where `grain` is given, histogram matching with the same grain, since that is what its
-/// histogram metrics gain from. Returns the results too.
+/// Judges one direction: the picture as it is, our results, the baselines; and, where `grain` is given, histogram matching with the same grain, since that is what its
+/// histogram metrics gain from. Each result is handed to `see`, with its method, and let go.
 ///
 /// # Errors
-/// See [`Wanted::score`].
+/// A picture with fewer than two pixels; what `see` says.
 pub fn judge(
     picture: &Picture,
     wanted: &Wanted,
-    ours: Vec<(String, Picture, Recolored)>,
+    ours: &[(String, Picture, Recolored)],
     baselines: &[Box<dyn Baseline>],
     way: Way,
     grain: Option<u64>,
-) -> Result<(Judged, Vec<Shown>)> {
+    see: &mut dyn FnMut(&str, &Picture) -> Result<()>,
+) -> Result<Judged> {
     let mut scores = Vec::new();
-    let mut shown = Vec::new();
-    let mut noise = None;
-    let mut add = |method: String, result: Picture, done| -> Result<()> {
-        let (score, mismatch) = wanted.score(&method, &result, done)?;
-        noise = mismatch.noise;
-        scores.push(score);
-        shown.push(Shown {
-            method,
-            picture: result,
-        });
-        Ok(())
+    let mut add = |method: &str, result: &Picture, done| -> Result<()> {
+        scores.push(wanted.score(method, result, done)?);
+        see(method, result)
     };
     let (same, done) = recolored(picture, &IdentityMap::new(CHANNELS), Finish::Plain)?;
-    add("as it is".into(), same, done)?;
+    add("as it is", &same, done)?;
     for (method, result, done) in ours {
-        add(method, result, done)?;
+        add(method, result, *done)?;
     }
     for (k, method) in baselines.iter().enumerate() {
         let map = Directed(&**method, way);
         let (result, done) = recolored(picture, &map, Finish::Plain)?;
-        add(method.name().into(), result, done)?;
+        add(method.name(), &result, done)?;
         if let (0, Some(seed)) = (k, grain) {
             let (result, done) = recolored(picture, &map, Finish::Grain(seed))?;
-            add(format!("{}, grain", method.name()), result, done)?;
+            add(&format!("{}, grain", method.name()), &result, done)?;
         }
     }
-    Ok((Judged { noise, scores }, shown))
+    let noise = wanted.noise(pixels(picture, JUDGED, 0).len())?;
+    Ok(Judged { noise, scores })
 }

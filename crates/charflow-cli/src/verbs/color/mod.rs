@@ -18,9 +18,8 @@ pub use pair::{Finish, Fitting, Side, histograms, recolored};
 use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
-use crate::run::{RunDir, command_line, write_file};
+use crate::run::{FIGURES, RunDir, command_line, write_file};
 use crate::terminal::{duration, note, parse_duration, say, shown};
-use charflow::certificate::Origin;
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::map::ForwardMap;
 use charflow::model::CharacteristicMap;
@@ -311,17 +310,14 @@ impl Color {
             )));
         }
         let run = RunDir::new(&self.out);
-        if let (Err(e), false) = (run.check_free(self.force), self.force) {
+        run.check_free(self.force).map_err(|e| match e {
             // There is no going on with a look: a fit is a matter of seconds.
-            return Err(match e {
-                Failure::Input(_) if run.looks_like_a_run() => Failure::input(format!(
-                    "{} holds a run already. Replace it by --force, or choose another folder with -o.",
-                    self.out.display()
-                )),
-                e => e,
-            });
-        }
-        run.check_free(self.force)?;
+            Failure::Input(_) if !self.force && run.looks_like_a_run() => Failure::input(format!(
+                "{} holds a run already. Replace it by --force, or choose another folder with -o.",
+                self.out.display()
+            )),
+            e => e,
+        })?;
         if let Ok(out) = self.out.canonicalize()
             && let Some(image) = self
                 .images
@@ -380,13 +376,8 @@ impl Color {
         }
         let solution = fitting.solve(problem, &config)?;
         let map = &solution.map;
-        let origin = if solution.fitted {
-            Origin::Fitted
-        } else {
-            Origin::HeldOut
-        };
         let (x, y) = &solution.points;
-        let evaluation = evaluate_on(origin, map, x, y, None, config.seed)?;
+        let evaluation = evaluate_on(solution.origin(), map, x, y, None, config.seed)?;
 
         let baselines = fitted_baselines(&source, &target)?;
         let mut judged = Vec::new();
@@ -414,12 +405,20 @@ impl Color {
                 ));
             }
             let wanted = Wanted::of(&to.picture, seed);
-            let ours = vec![(usage.name(), result.clone(), done)];
-            judged.push(judge(&from.picture, &wanted, ours, &baselines, way, usage.grain)?.0);
+            let ours = [(usage.name(), result, done)];
+            judged.push(judge(
+                &from.picture,
+                &wanted,
+                &ours,
+                &baselines,
+                way,
+                usage.grain,
+                &mut |_, _| Ok(()),
+            )?);
             let look = usage.look(map, way);
             let table = Table::of(&look, self.lut_size)?;
             table_error[k] = pair::table_error(&from.picture, &look, &table)?;
-            results.push(result);
+            results.extend(ours.map(|(_, result, _)| result));
             tables.push(table.cube(&format!(
                 "{} in the colours of {}",
                 file(&from.path),
@@ -500,8 +499,9 @@ fn of_earlier_runs() -> Vec<PathBuf> {
     let pictures = ["forward", "backward"]
         .into_iter()
         .flat_map(|stem| ["jpg", "png", "tif", "webp", "cube"].map(|e| format!("{stem}.{e}")));
-    let figures = ["color", "transport", "flow", "losses"]
+    let figures = ["color"]
         .into_iter()
+        .chain(FIGURES)
         .flat_map(|stem| ["png", "svg"].map(|e| format!("figures/{stem}.{e}")));
     let others = ["data.toml", "checkpoint.safetensors"].map(String::from);
     pictures

@@ -99,19 +99,17 @@ pub fn recolored(
     out.set_grey(false);
     let (width, channels) = (picture.width() as usize, picture.channels());
     let radius = color::radius(picture.pixels());
-    let done = match (out.samples_mut(), finish) {
-        (Levels::Eight(s), Finish::Smooth) => {
-            color::recolor_smoothly(s, width, channels, look, radius)?
-        }
-        (Levels::Sixteen(s), Finish::Smooth) => {
-            color::recolor_smoothly(s, width, channels, look, radius)?
-        }
-        (Levels::Eight(s), Finish::Grain(seed)) => color::recolor(s, channels, look, Some(seed))?,
-        (Levels::Eight(s), Finish::Plain) => color::recolor(s, channels, look, None)?,
+    let grain = match finish {
         // A cell of 16 bits is below everything that is seen.
-        (Levels::Sixteen(s), Finish::Grain(_) | Finish::Plain) => {
-            color::recolor(s, channels, look, None)?
-        }
+        Finish::Grain(seed) if picture.bits() == 8 => Some(seed),
+        _ => None,
+    };
+    let smooth = matches!(finish, Finish::Smooth);
+    let done = match out.samples_mut() {
+        Levels::Eight(s) if smooth => color::recolor_smoothly(s, width, channels, look, radius)?,
+        Levels::Sixteen(s) if smooth => color::recolor_smoothly(s, width, channels, look, radius)?,
+        Levels::Eight(s) => color::recolor(s, channels, look, grain)?,
+        Levels::Sixteen(s) => color::recolor(s, channels, look, grain)?,
     };
     Ok((out, done))
 }
