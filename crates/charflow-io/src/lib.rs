@@ -36,13 +36,14 @@
 //! [`ReadOptions::rows`] takes some of the rows only, by their value in one column, without holding the others.
 //! Whole numbers in a float or text label, `3.0`, are the class `3`.
 //!
-//! Pictures are in `picture`, behind the feature `pictures`.
+//! Pictures are in `picture`, behind the feature `pictures`. Arrays of bytes in MNIST's idx format are read by [`read_idx`].
 
 mod array;
 mod atomic;
 mod columns;
 mod error;
 mod format;
+mod idx;
 mod npy;
 mod npz;
 #[cfg(feature = "parquet")]
@@ -58,6 +59,7 @@ pub use atomic::{AtomicFile, write_file};
 pub use columns::columns_spec;
 pub use error::{IoError, Kind, Result};
 pub use format::{Format, Precision};
+pub use idx::{Idx, is_idx, read_idx};
 pub use npz::{npz_keys, read_npz_matrix};
 pub use read::{ReadOptions, Reader, Table, read};
 pub use write::Writer;

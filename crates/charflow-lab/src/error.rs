@@ -14,6 +14,9 @@ pub enum LabError {
     /// The arguments do not fit together, or cannot be used.
     #[error("{0}")]
     Input(String),
+    /// Someone asked a long computation to stop.
+    #[error("stopped before the end; nothing was kept")]
+    Interrupted,
     /// A figure could not be written; nothing is left half-written.
     #[error("{}: {message}", path.display())]
     Io {

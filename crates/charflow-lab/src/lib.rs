@@ -14,13 +14,20 @@
 //! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
 
 pub mod baselines;
+#[cfg(feature = "latent")]
+pub mod classifier;
 pub mod color;
 pub mod datasets;
 mod error;
 pub mod figures;
+pub mod images;
 pub mod known_costs;
+#[cfg(feature = "latent")]
+pub mod latent;
 pub mod metrics;
 pub mod mixture_to_map;
+#[cfg(feature = "latent")]
+pub mod neural;
 pub mod project;
 
 pub use error::LabError;

@@ -1,0 +1,364 @@
+//! A convolutional variational autoencoder: pictures as points of a low-dimensional space, in which they can be transported (the paper's B.4).
+//!
+//! ```text
+//! encoder   x [c, h, w] -> mean m(x), log-variance s(x), both [k]         residual trunk, then two linear heads
+//! decoder   z [k] -> D(z) [c, h, w] in (0, 1)                             linear, then transposed convolutions
+//! loss      E_z [ -sum over pixels of x log D(z) + (1 - x) log(1 - D(z)) ] + beta KL( N(m, e^s) | N(0, 1) ) + alpha CE( C z, label ),
+//!           z = m + e^(s/2) eps, eps standard normal
+//! ```
+//!
+//! beta: Higgins et al., "beta-VAE", 2017. The last term, with a linear head `C`, is ours and optional: it makes the latents say the class, which
+//! pixels alone say badly (a shirt and a coat). With `alpha = 0` no label is used.
+//!
+//! A picture's point is the normalised mean, `(m(x) - mean) / deviation` entry by entry, with mean and deviation of the training pictures. A latent that says nothing
+//! about the picture has a mean that hardly varies (below [`ACTIVE`]); scaling it up would make noise as loud as the rest, so it is centred
+//! only. If no latent is active the autoencoder has collapsed, which is an error.
+
+use crate::classifier::check_labels;
+use crate::error::LabError;
+use crate::images::Images;
+use crate::neural::{
+    Batch, Facts, OnProgress, Schedule, Trunk, apply, apply_rows, device, load, normal, seeded,
+    to_bytes, train,
+};
+use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::{Linear, LinearConfig};
+use burn::prelude::*;
+use burn::tensor::activation::{relu, sigmoid, softplus};
+
+/// What the file says that it holds.
+const KIND: &str = "a charflow autoencoder";
+
+/// A latent is active if the variance of its mean over the training pictures is above this (Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016).
+pub const ACTIVE: f64 = 0.01;
+
+/// Widths of images are multiples of this: the decoder doubles twice.
+const MULTIPLE: usize = 4;
+
+/// How an autoencoder is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VaeConfig {
+    /// Dimension of the latent space, `k`.
+    pub latent: usize,
+    /// Channels of the encoder's first stage; the decoder begins with four times as many.
+    pub width: usize,
+    /// Weight of the divergence from the standard normal law.
+    pub beta: f64,
+    /// Weight of the classes, in nats; used only with labels.
+    pub alpha: f64,
+    /// How it is trained.
+    pub schedule: Schedule,
+}
+
+#[derive(Module, Debug)]
+struct Encoder {
+    trunk: Trunk,
+    mean: Linear,
+    log_variance: Linear,
+}
+
+impl Encoder {
+    fn forward(&self, x: Tensor<4>) -> [Tensor<2>; 2] {
+        let y = self.trunk.forward(x).flatten::<2>(1, 3);
+        // Bounded: an early step must not make e^s infinite.
+        [
+            self.mean.forward(y.clone()),
+            self.log_variance.forward(y).clamp(-10.0, 4.0),
+        ]
+    }
+}
+
+#[derive(Module, Debug)]
+struct Decoder {
+    start: Linear,
+    first: ConvTranspose2d,
+    second: ConvTranspose2d,
+    channels: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Decoder {
+    fn new(latent: usize, channels: usize, [c, h, w]: [usize; 3], device: &Device) -> Self {
+        let (height, width) = (h / MULTIPLE, w / MULTIPLE);
+        // 4 x 4 with stride 2 and an edge of 1: exactly twice the side.
+        let double = |from, to| {
+            ConvTranspose2dConfig::new([from, to], [4, 4])
+                .with_stride([2, 2])
+                .with_padding([1, 1])
+                .init(device)
+        };
+        Self {
+            start: LinearConfig::new(latent, channels * height * width).init(device),
+            first: double(channels, channels / 2),
+            second: double(channels / 2, c),
+            channels,
+            height,
+            width,
+        }
+    }
+
+    /// Log-odds of the pixels.
+    fn forward(&self, z: Tensor<2>) -> Tensor<4> {
+        let [n, _] = z.dims();
+        let y = relu(self.start.forward(z)).reshape([n, self.channels, self.height, self.width]);
+        self.second.forward(relu(self.first.forward(y)))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Network {
+    encoder: Encoder,
+    decoder: Decoder,
+    head: Option<Linear>,
+}
+
+impl Network {
+    fn new(shape: &Shape, device: &Device) -> Self {
+        let [c, h, w] = shape.sides;
+        let flat = 4 * shape.width * Trunk::side(h) * Trunk::side(w);
+        let linear = || LinearConfig::new(flat, shape.latent).init(device);
+        Self {
+            encoder: Encoder {
+                trunk: Trunk::new(c, shape.width, device),
+                mean: linear(),
+                log_variance: linear(),
+            },
+            decoder: Decoder::new(shape.latent, 4 * shape.width, shape.sides, device),
+            head: shape
+                .classes
+                .map(|classes| LinearConfig::new(shape.latent, classes).init(device)),
+        }
+    }
+}
+
+/// What the network's shape follows from.
+#[derive(Clone, Debug, PartialEq)]
+struct Shape {
+    sides: [usize; 3],
+    latent: usize,
+    width: usize,
+    classes: Option<usize>,
+}
+
+/// A trained autoencoder of pictures of one size.
+#[derive(Clone, Debug)]
+pub struct Vae {
+    network: Network,
+    shape: Shape,
+    /// Of the means of the training pictures, `[k]`.
+    mean: Vec<f32>,
+    /// Their deviation; 1 where a latent is not active.
+    deviation: Vec<f32>,
+    active: usize,
+}
+
+impl Vae {
+    /// Trains one on pictures, and on their classes if given, which count from 0.
+    ///
+    /// # Errors
+    /// [`LabError`] for sides that are no multiples of 4, labels that do not fit, a loss that is no longer finite, a collapsed autoencoder, or an observer that ends it.
+    pub fn train(
+        images: &Images,
+        labels: Option<&[u8]>,
+        config: &VaeConfig,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Self, LabError> {
+        let sides = images.sides();
+        if !sides[1].is_multiple_of(MULTIPLE) || !sides[2].is_multiple_of(MULTIPLE) {
+            return Err(LabError::Input(format!(
+                "the images are {} x {}; the autoencoder takes sides that are multiples of {MULTIPLE}: enlarge or cut them",
+                sides[1], sides[2]
+            )));
+        }
+        let labels = labels.filter(|_| config.alpha > 0.0);
+        let shape = Shape {
+            sides,
+            latent: config.latent,
+            width: config.width,
+            classes: labels.map(|l| check_labels(images, l)).transpose()?,
+        };
+        let network = seeded(config.schedule.seed, |d| Network::new(&shape, d));
+        let cross_entropy = CrossEntropyLossConfig::new().init(&device().autodiff());
+        let loss = |network: &Network, batch: &Batch, rng: &mut _| {
+            let x = batch.images.clone();
+            let [mean, log_variance] = network.encoder.forward(x.clone());
+            let [n, k] = mean.dims();
+            let noise = normal(rng, n, k, &x.device());
+            let z = mean.clone() + (log_variance.clone() * 0.5).exp() * noise;
+            let odds = network.decoder.forward(z.clone());
+            // -x log D - (1 - x) log(1 - D) = softplus(odds) - x odds.
+            let pixels = (softplus(odds.clone(), 1.0) - x * odds).sum();
+            let divergence =
+                (mean.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
+            let mut total = (pixels + divergence * config.beta) / n as f64;
+            if let (Some(head), Some(labels)) = (&network.head, &batch.labels) {
+                total =
+                    total + cross_entropy.forward(head.forward(z), labels.clone()) * config.alpha;
+            }
+            total
+        };
+        let network = train(network, images, labels, &config.schedule, loss, on_progress)?.valid();
+        let mut vae = Self {
+            network,
+            mean: vec![0.0; config.latent],
+            deviation: vec![1.0; config.latent],
+            active: 0,
+            shape,
+        };
+        vae.normalise(images)?;
+        Ok(vae)
+    }
+
+    /// Sets mean and deviation from the training pictures.
+    fn normalise(&mut self, images: &Images) -> Result<(), LabError> {
+        let k = self.shape.latent;
+        let means: Vec<f64> = apply(images, |x| self.network.encoder.forward(x)[0].clone())
+            .into_iter()
+            .map(f64::from)
+            .collect();
+        let statistics = crate::metrics::column_statistics(&means, k)?;
+        self.active = statistics.variances.iter().filter(|&&v| v > ACTIVE).count();
+        if self.active == 0 {
+            let most = statistics.variances.iter().copied().fold(0.0, f64::max);
+            return Err(LabError::Input(format!(
+                "the autoencoder has collapsed: none of its {k} latents says anything about the image (the greatest variance of a latent's mean over the images is \
+                 {most:.1e}, expected above {ACTIVE}). Lower beta, train longer, or check that the images differ"
+            )));
+        }
+        self.mean = statistics.means.iter().map(|&m| m as f32).collect();
+        self.deviation = statistics
+            .variances
+            .iter()
+            .map(|&v| if v > ACTIVE { v.sqrt() as f32 } else { 1.0 })
+            .collect();
+        Ok(())
+    }
+
+    /// Dimension of the latent space, `k`.
+    #[must_use]
+    pub fn latent(&self) -> usize {
+        self.shape.latent
+    }
+
+    /// Latents that say something about the picture, at most `k`.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Whether classes took part in the training.
+    #[must_use]
+    pub fn knows_classes(&self) -> bool {
+        self.shape.classes.is_some()
+    }
+
+    /// Sides of the pictures, `[channels, height, width]`.
+    #[must_use]
+    pub fn sides(&self) -> [usize; 3] {
+        self.shape.sides
+    }
+
+    /// The points of pictures, `[n, k]`: normalised means.
+    ///
+    /// # Errors
+    /// [`LabError::Input`] for pictures of another size.
+    pub fn encode(&self, images: &Images) -> Result<Vec<f64>, LabError> {
+        images.check_sides(self.shape.sides, "this autoencoder")?;
+        let mut values = apply(images, |x| self.network.encoder.forward(x)[0].clone());
+        for row in values.chunks_exact_mut(self.shape.latent) {
+            for ((v, m), d) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *v = (*v - m) / d;
+            }
+        }
+        Ok(values.into_iter().map(f64::from).collect())
+    }
+
+    /// The pictures of points `[n, k]`.
+    ///
+    /// # Errors
+    /// [`LabError::Input`] for points of another dimension or that are not finite.
+    pub fn decode(&self, points: &[f64]) -> Result<Images, LabError> {
+        let k = self.shape.latent;
+        let n = crate::rows(points, k, "the points")?;
+        if n == 0 {
+            return Err(LabError::Input("there are no points to decode".into()));
+        }
+        if let Some(at) = points.iter().position(|v| !v.is_finite()) {
+            return Err(LabError::Input(format!(
+                "point {} (from 0) has the coordinate {}; finite numbers are expected",
+                at / k,
+                points[at]
+            )));
+        }
+        let latents: Vec<f32> = points
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| v as f32 * self.deviation[i % k] + self.mean[i % k])
+            .collect();
+        let pixels = apply_rows(&latents, k, |z| sigmoid(self.network.decoder.forward(z)));
+        let [c, h, w] = self.shape.sides;
+        Images::new(c, h, w, pixels)
+    }
+
+    /// The autoencoder as the bytes of a safetensors file.
+    ///
+    /// # Errors
+    /// [`LabError::Input`] if they cannot be put together.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, LabError> {
+        let [channels, height, width] = self.shape.sides;
+        let list = |v: &[f32]| v.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+        to_bytes(
+            &self.network,
+            &[
+                ("kind", KIND.into()),
+                ("channels", channels.to_string()),
+                ("height", height.to_string()),
+                ("width", width.to_string()),
+                ("classes", self.shape.classes.unwrap_or(0).to_string()),
+                ("latent", self.shape.latent.to_string()),
+                ("network_width", self.shape.width.to_string()),
+                ("active", self.active.to_string()),
+                ("mean", list(&self.mean)),
+                ("deviation", list(&self.deviation)),
+            ],
+        )
+    }
+
+    /// An autoencoder from the bytes of its file.
+    ///
+    /// # Errors
+    /// [`LabError::Input`] if they are something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LabError> {
+        let facts = Facts::read(bytes, KIND)?;
+        let shape = Shape {
+            sides: [
+                facts.get("channels")?,
+                facts.get("height")?,
+                facts.get("width")?,
+            ],
+            latent: facts.get("latent")?,
+            width: facts.get("network_width")?,
+            classes: Some(facts.get("classes")?).filter(|&c: &usize| c > 0),
+        };
+        let list = |key: &str| -> Result<Vec<f32>, LabError> {
+            let text: String = facts.get(key)?;
+            let values: Vec<f32> = text.split(' ').filter_map(|v| v.parse().ok()).collect();
+            if values.len() == shape.latent {
+                Ok(values)
+            } else {
+                Err(LabError::Input(format!("the file's `{key}` is damaged")))
+            }
+        };
+        let (mean, deviation) = (list("mean")?, list("deviation")?);
+        let network = seeded(0, |d| Network::new(&shape, d)).valid();
+        Ok(Self {
+            network: load(network, bytes)?,
+            mean,
+            deviation,
+            active: facts.get("active")?,
+            shape,
+        })
+    }
+}
