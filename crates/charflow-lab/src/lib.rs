@@ -14,7 +14,7 @@
 //! | [`project`] | principal components of several clouds together, for pictures of `d > 2` |
 //! | [`color`] | pictures as points: colour spaces, looks, look-up tables, histograms |
 //! | [`baselines`] | what others do about colours: histogram matching, Reinhard, the linear map |
-//! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
+//! | [`figures`] | transport figure, flow strip, curves, densities, grids of images, each as PNG and SVG from one drawing |
 
 pub mod baselines;
 #[cfg(feature = "latent")]
