@@ -3,12 +3,13 @@
 //! ```text
 //! encoder   x [c, h, w] -> mean m(x), log-variance s(x), both [k]         residual trunk, then two linear heads
 //! decoder   z [k] -> D(z) [c, h, w] in (0, 1)                             linear, then transposed convolutions
-//! loss      E_z [ -sum over pixels of x log D(z) + (1 - x) log(1 - D(z)) ] + beta KL( N(m, e^s) | N(0, 1) ) + alpha CE( C z, label ),
+//! loss      E_z [ -sum over pixels of x log D(z) + (1 - x) log(1 - D(z)) ] + beta KL( N(m, e^s) | N(c, 1) ),
 //!           z = m + e^(s/2) eps, eps standard normal
 //! ```
 //!
-//! beta: Higgins et al., "beta-VAE", 2017. The last term, with a linear head `C`, is ours and optional: it makes the latents say the class, which
-//! pixels alone say badly (a shirt and a coat). With `alpha = 0` no label is used.
+//! beta: Higgins et al., "beta-VAE", 2017. Without labels `c = 0`. With labels, which is ours, `c` is a centre of the image's class: `r` times the class's unit vector, so
+//! that any two classes are `r sqrt 2` standard deviations apart and have one law of style around their centres. Pixels alone tell classes badly (a shirt and a
+//! coat), and a smooth map can hardly send points that lie side by side to different places. Encoding needs no label.
 //!
 //! A picture's point is the normalised mean, `(m(x) - mean) / deviation` entry by entry, with mean and deviation of the training pictures. A latent that says nothing
 //! about the picture has a mean that hardly varies (below [`ACTIVE`]); scaling it up would make noise as loud as the rest, so it is centred
@@ -22,10 +23,11 @@ use crate::neural::{
     to_bytes, train,
 };
 use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, sigmoid, softplus};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 /// What the file says that it holds.
 const KIND: &str = "a charflow autoencoder";
@@ -45,8 +47,8 @@ pub struct VaeConfig {
     pub width: usize,
     /// Weight of the divergence from the standard normal law.
     pub beta: f64,
-    /// Weight of the classes, in nats; used only with labels.
-    pub alpha: f64,
+    /// Distance `r` of the classes' centres from zero; used only with labels.
+    pub separation: f64,
     /// How it is trained.
     pub schedule: Schedule,
 }
@@ -111,7 +113,6 @@ impl Decoder {
 struct Network {
     encoder: Encoder,
     decoder: Decoder,
-    head: Option<Linear>,
 }
 
 impl Network {
@@ -126,11 +127,22 @@ impl Network {
                 log_variance: linear(),
             },
             decoder: Decoder::new(shape.latent, 4 * shape.width, shape.sides, device),
-            head: shape
-                .classes
-                .map(|classes| LinearConfig::new(shape.latent, classes).init(device)),
         }
     }
+}
+
+/// The centres of the classes, `[classes, k]`: unit vectors along axes while there are enough, else along random directions, times the separation.
+fn centres(classes: usize, config: &VaeConfig) -> Tensor<2> {
+    let device = device().autodiff();
+    let directions = if classes <= config.latent {
+        Tensor::<2>::eye(config.latent, &device).slice([0..classes, 0..config.latent])
+    } else {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.schedule.seed);
+        let random = normal(&mut rng, classes, config.latent, &device);
+        let lengths = random.clone().square().sum_dim(1).sqrt().clamp_min(1e-6);
+        random / lengths
+    };
+    directions * config.separation
 }
 
 /// What the network's shape follows from.
@@ -172,7 +184,6 @@ impl Vae {
                 sides[1], sides[2]
             )));
         }
-        let labels = labels.filter(|_| config.alpha > 0.0);
         let shape = Shape {
             sides,
             latent: config.latent,
@@ -180,24 +191,23 @@ impl Vae {
             classes: labels.map(|l| check_labels(images, l)).transpose()?,
         };
         let network = seeded(config.schedule.seed, |d| Network::new(&shape, d));
-        let cross_entropy = CrossEntropyLossConfig::new().init(&device().autodiff());
+        let centres = shape.classes.map(|classes| centres(classes, config));
         let loss = |network: &Network, batch: &Batch, rng: &mut _| {
             let x = batch.images.clone();
             let [mean, log_variance] = network.encoder.forward(x.clone());
             let [n, k] = mean.dims();
             let noise = normal(rng, n, k, &x.device());
             let z = mean.clone() + (log_variance.clone() * 0.5).exp() * noise;
-            let odds = network.decoder.forward(z.clone());
+            let odds = network.decoder.forward(z);
             // -x log D - (1 - x) log(1 - D) = softplus(odds) - x odds.
             let pixels = (softplus(odds.clone(), 1.0) - x * odds).sum();
+            let off = match (&centres, &batch.labels) {
+                (Some(centres), Some(labels)) => mean - centres.clone().select(0, labels.clone()),
+                _ => mean,
+            };
             let divergence =
-                (mean.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
-            let mut total = (pixels + divergence * config.beta) / n as f64;
-            if let (Some(head), Some(labels)) = (&network.head, &batch.labels) {
-                total =
-                    total + cross_entropy.forward(head.forward(z), labels.clone()) * config.alpha;
-            }
-            total
+                (off.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
+            (pixels + divergence * config.beta) / n as f64
         };
         let network = train(network, images, labels, &config.schedule, loss, on_progress)?.valid();
         let mut vae = Self {

@@ -8,6 +8,9 @@ use crate::images::Images;
 use crate::latent::{Vae, VaeConfig};
 use crate::neural::{OnProgress, Schedule};
 
+/// Distance of the classes' centres from zero, in standard deviations of a class.
+const SEPARATION: f64 = 6.0;
+
 /// A data set of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
@@ -136,7 +139,7 @@ pub fn train_autoencoder(
             (Domain::Fashion, Knows::Images) => 0.5,
             _ => 1.0,
         },
-        alpha: 20.0,
+        separation: SEPARATION,
         schedule: Schedule {
             epochs: match (domain, knows) {
                 (Domain::Fashion, Knows::Classes) => 9,

@@ -15,6 +15,9 @@ mod costs;
 mod elastic;
 mod gaussians;
 mod known;
+#[cfg(feature = "latent")]
+mod mnist;
+mod mnist_args;
 mod record;
 mod study;
 mod w2;
@@ -73,7 +76,12 @@ pub struct Bench {
     /// color: at most so many pairs of each group
     #[arg(long, value_name = "N")]
     pairs: Option<usize>,
-    /// color: draw no montages
+    /// mnist: a task, fashion-to-mnist, pairs or shift; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    task: Vec<String>,
+    #[command(flatten)]
+    mnist: mnist_args::Args,
+    /// color, mnist: draw no montages, no grids
     #[arg(long)]
     no_figures: bool,
     /// How much work a fit is given
@@ -120,6 +128,7 @@ enum Name {
     Cite,
     Elastic,
     Color,
+    Mnist,
 }
 
 /// The families of `charflow_lab::known_costs`.
@@ -216,6 +225,10 @@ impl Bench {
             Name::Cite => cite::run(&self),
             Name::Elastic => elastic::run(&self),
             Name::Color => color::run(&self),
+            #[cfg(feature = "latent")]
+            Name::Mnist => mnist::run(&self),
+            #[cfg(not(feature = "latent"))]
+            Name::Mnist => Err(super::latent::without("bench mnist")),
         }
     }
 
@@ -243,13 +256,21 @@ impl Bench {
                     "color has no --dims, --samples and --method: its points are the pixels, its settings those of charflow color.",
                 ));
             }
-        } else if !self.group.is_empty()
-            || self.pairs.is_some()
-            || self.role != "eval"
-            || self.no_figures
-        {
+        } else if !self.group.is_empty() || self.pairs.is_some() || self.role != "eval" {
+            return Err(Failure::input("--group, --role and --pairs go with color."));
+        }
+        if self.no_figures && !matches!(self.name, Name::Color | Name::Mnist) {
+            return Err(Failure::input("--no-figures goes with color and mnist."));
+        }
+        if self.name == Name::Mnist {
+            if !self.dims.is_empty() || self.samples.is_some() || self.method != [Method::NcfDual] {
+                return Err(Failure::input(
+                    "mnist has no --dims, --samples and --method: its points are the latents of all images, its settings those of fit --labels.",
+                ));
+            }
+        } else if self.mnist.given() || !self.task.is_empty() {
             return Err(Failure::input(
-                "--group, --role, --pairs and --no-figures go with color.",
+                "--task, --latents, --labels-per-class, --permute-labels, --retrain and --no-ablation go with mnist.",
             ));
         }
         let asked = [

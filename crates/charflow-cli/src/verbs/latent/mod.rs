@@ -10,6 +10,9 @@ mod images;
 #[cfg(feature = "latent")]
 mod work;
 
+#[cfg(feature = "latent")]
+pub use work::watch;
+
 use crate::failure::Result;
 use std::path::PathBuf;
 
@@ -57,8 +60,8 @@ struct Source {
 
 /// Train an autoencoder on images.
 ///
-/// The loss is the cross-entropy of the pixels, plus beta times the divergence of the latents from the standard normal law, plus, with --labels, alpha times the
-/// cross-entropy of a linear classifier of the latents. The last one makes the space know the classes, which pixels alone tell badly.
+/// The loss is the cross-entropy of the pixels, plus beta times the divergence of the latents from the standard normal law or, with --labels, from a normal law around a
+/// centre of the image's class. Labels make the space know the classes, which pixels alone tell badly; encoding needs none.
 #[derive(clap::Args)]
 struct Train {
     #[command(flatten)]
@@ -72,9 +75,9 @@ struct Train {
     /// Weight of the divergence from the standard normal law
     #[arg(long, value_name = "B", default_value_t = 1.0)]
     beta: f64,
-    /// Weight of the classes, with --labels
-    #[arg(long, value_name = "A", default_value_t = 20.0)]
-    alpha: f64,
+    /// With --labels: how far the classes' centres lie from zero, in standard deviations of a class
+    #[arg(long, value_name = "R", default_value_t = 6.0)]
+    separation: f64,
     /// Channels of the first layer
     #[arg(long, value_name = "W", default_value_t = 16)]
     width: usize,

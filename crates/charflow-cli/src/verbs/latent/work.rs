@@ -88,7 +88,7 @@ impl Train {
         range("latent", self.latent as f64, 1.0, 512.0)?;
         range("width", self.width as f64, 1.0, 256.0)?;
         range("beta", self.beta, 0.0, 1e6)?;
-        range("alpha", self.alpha, 0.0, 1e6)?;
+        range("separation", self.separation, 0.0, 1e3)?;
         range("epochs", self.epochs as f64, 1.0, 1e6)?;
         range("batch", self.batch as f64, 2.0, 1e5)?;
         range("rate", self.rate, 1e-9, 1.0)?;
@@ -112,7 +112,7 @@ impl Train {
             latent: self.latent,
             width: self.width,
             beta: self.beta,
-            alpha: self.alpha,
+            separation: self.separation,
             schedule: Schedule {
                 epochs: self.epochs,
                 batch: self.batch,

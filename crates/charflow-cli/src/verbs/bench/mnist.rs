@@ -1,0 +1,1018 @@
+//! `bench mnist`: classes of images to classes of images, in the latent spaces of autoencoders (paper 5.3, 6.2, B.4).
+//!
+//! | task | source | target | class k of the source goes to |
+//! |---|---|---|---|
+//! | `fashion-to-mnist` | Fashion-MNIST | MNIST | digit k |
+//! | `pairs` | even digits of MNIST | odd digits of MNIST | 2j to 2j + 1 |
+//! | `shift` | MNIST | MNIST | k + 1 mod 10 |
+//!
+//! The maps are fitted to latents of training images. What is judged are test images, whose class no map is told: encode, transport, decode, classify. The
+//! classifiers saw real training images only.
+
+use super::Bench;
+use super::mnist_args::Latents;
+use super::record::{Record, digits, markdown};
+use crate::failure::{Failure, Result};
+use crate::interrupt::{self, Guard};
+use crate::progress::Watcher;
+use crate::run::write_file;
+use crate::terminal::{duration, note, tell};
+use crate::verbs::latent::watch;
+use charflow::evaluate::{Evaluation, evaluate_on};
+use charflow::exact::GaussianMap;
+use charflow::map::{BackwardMap, ForwardMap};
+use charflow::solver::{Checkpoint, Config, NcfSolver, Observer, Progress, Report, Solution};
+use charflow::{Problem, Samples, cost};
+use charflow_lab::LabError;
+use charflow_lab::classifier::Classifier;
+use charflow_lab::figures::{
+    AccuracyFigure, DensityFigure, DensityPanel, GridFigure, LossPanel, Series, Style,
+};
+use charflow_lab::frechet::{FeatureStatistics, frechet_distance};
+use charflow_lab::images::{Images, read_idx_labels};
+use charflow_lab::latent::Vae;
+use charflow_lab::lenet::LeNet;
+use charflow_lab::project::Components;
+use charflow_lab::shipped::{self, Domain, Knows};
+use charflow_lab::style;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Classes of both data sets.
+const CLASSES: usize = 10;
+/// Test images whose accuracy is followed during a fit.
+const FOLLOWED: usize = 1000;
+/// Images of a class in a grid.
+const SHOWN: usize = 10;
+
+/// The tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    FashionToMnist,
+    Pairs,
+    Shift,
+}
+
+impl Task {
+    const ALL: [Task; 3] = [Task::FashionToMnist, Task::Pairs, Task::Shift];
+
+    fn name(self) -> &'static str {
+        match self {
+            Task::FashionToMnist => "fashion-to-mnist",
+            Task::Pairs => "pairs",
+            Task::Shift => "shift",
+        }
+    }
+
+    fn domains(self) -> [Domain; 2] {
+        match self {
+            Task::FashionToMnist => [Domain::Fashion, Domain::Mnist],
+            _ => [Domain::Mnist, Domain::Mnist],
+        }
+    }
+
+    /// Where a class of one side goes; `None` if the class is not on that side.
+    fn goes_to(self, side: usize, class: u8) -> Option<u8> {
+        match (self, side) {
+            (Task::FashionToMnist, _) => Some(class),
+            (Task::Pairs, 0) => class.is_multiple_of(2).then_some(class + 1),
+            (Task::Pairs, _) => (!class.is_multiple_of(2)).then(|| class - 1),
+            (Task::Shift, 0) => Some((class + 1) % 10),
+            (Task::Shift, _) => Some((class + 9) % 10),
+        }
+    }
+
+    /// Accuracy that the paper prints (table of 6.2), forward and backward, in percent.
+    fn paper(self) -> [Option<f64>; 2] {
+        match self {
+            Task::FashionToMnist => [Some(83.42), None],
+            Task::Pairs => [Some(95.58), Some(95.08)],
+            Task::Shift => [Some(92.51), Some(92.73)],
+        }
+    }
+}
+
+/// What came out for a task.
+#[derive(Serialize)]
+struct Run {
+    task: &'static str,
+    /// What the autoencoders of source and target were told.
+    latents: [&'static str; 2],
+    latent_dimension: usize,
+    /// Labelled target images a class; absent if all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels_per_class: Option<usize>,
+    labels_permuted: bool,
+    /// Training and test images, source and target.
+    images: [[usize; 2]; 2],
+    /// Encoding, fitting and judging.
+    seconds: f64,
+    forward: Scores,
+    backward: Scores,
+    /// `E |T(x) - x|^2 / 2` of test images, in squared units of the normalised latents.
+    transport_cost: f64,
+    /// The same of the map fitted with the energy distance alone, and its accuracy, forward and backward.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy_alone: Option<EnergyAlone>,
+    /// Accuracy of test images over the steps.
+    curve: Vec<Point>,
+    evaluation: Evaluation,
+    report: Report,
+    settings: Config,
+}
+
+#[derive(Serialize)]
+struct EnergyAlone {
+    transport_cost: f64,
+    accuracy: [f64; 2],
+    steps: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize, Clone, Copy)]
+struct Point {
+    step: u64,
+    seconds: f64,
+    /// Forward and backward, in percent.
+    accuracy: [f64; 2],
+}
+
+/// One direction.
+#[derive(Serialize)]
+struct Scores {
+    /// Share of transported test images that the classifier of their new domain puts into the right class, percent.
+    accuracy: f64,
+    by_class: Vec<ClassScore>,
+    /// The same of the best linear map between the clouds.
+    accuracy_linear: f64,
+    /// Real test images of the side they go to, decoded: how many the classifier still gets right.
+    accuracy_decoded: f64,
+    features: &'static str,
+    /// Fréchet distances: transported to decoded test images, transported to real ones, decoded to real ones.
+    frechet_to_decoded: f64,
+    frechet_to_real: f64,
+    frechet_decoded_to_real: f64,
+    /// Correlation of stroke thickness and slant before and after, where both sides are digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    style: Option<StyleScore>,
+}
+
+#[derive(Serialize)]
+struct StyleScore {
+    thickness: Option<f64>,
+    slant: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct ClassScore {
+    from: String,
+    to: String,
+    images: usize,
+    /// Percent.
+    accuracy: f64,
+}
+
+/// The images of a domain.
+struct Set {
+    train: Images,
+    train_labels: Vec<u8>,
+    test: Images,
+    test_labels: Vec<u8>,
+}
+
+impl Set {
+    fn read(data: &Path, domain: Domain) -> Result<Self> {
+        let folder = data.join(domain.folder());
+        let part = |name: &str| -> Result<(Images, Vec<u8>)> {
+            let find = |kind: &str| -> Result<PathBuf> {
+                let plain = folder.join(format!("{name}-{kind}-ubyte"));
+                let zipped = folder.join(format!("{name}-{kind}-ubyte.gz"));
+                [plain, zipped.clone()]
+                    .into_iter()
+                    .find(|p| p.is_file())
+                    .ok_or_else(|| {
+                        Failure::input(format!(
+                            "{}: there is no such file, plain or .gz. --data (or CHARFLOW_DATA) names a folder with mnist and fashion-mnist in it, each with its four idx files.",
+                            zipped.display()
+                        ))
+                    })
+            };
+            let path = find("images-idx3")?;
+            let images = Images::read_idx(&path)?;
+            if images.sides() != [1, 28, 28] {
+                return Err(Failure::input(format!(
+                    "{}: images of {} x {}; these networks are for 28 x 28.",
+                    path.display(),
+                    images.height,
+                    images.width
+                )));
+            }
+            let path = find("labels-idx1")?;
+            let labels = read_idx_labels(&path, images.len(), CLASSES)?;
+            for class in 0..CLASSES as u8 {
+                let count = labels.iter().filter(|&&l| l == class).count();
+                if count < 2 {
+                    return Err(Failure::input(format!(
+                        "{}: class {class} has {count} image{}; each needs at least two.",
+                        path.display(),
+                        if count == 1 { "" } else { "s" }
+                    )));
+                }
+            }
+            Ok((images, labels))
+        };
+        let (train, train_labels) = part("train")?;
+        let (test, test_labels) = part("t10k")?;
+        Ok(Self {
+            train,
+            train_labels,
+            test,
+            test_labels,
+        })
+    }
+}
+
+/// The networks of a domain.
+struct Networks {
+    vae: Vae,
+    classifier: Classifier,
+}
+
+/// One side of a task: latents of its images, of the classes that take part.
+struct Side {
+    domain: Domain,
+    vae: Vae,
+    classifier: Classifier,
+    /// Latents of training images, `[n, k]`, and where their class goes or, for the target, their own class.
+    train: Vec<f64>,
+    train_labels: Vec<u8>,
+    test_images: Images,
+    test: Vec<f64>,
+    test_labels: Vec<u8>,
+    /// What test images look like after encoding and decoding.
+    decoded: Images,
+}
+
+impl Side {
+    fn new(task: Task, side: usize, set: &Set, networks: Networks) -> Result<Self> {
+        let takes_part = |labels: &[u8]| -> Vec<usize> {
+            (0..labels.len())
+                .filter(|&i| task.goes_to(side, labels[i]).is_some())
+                .collect()
+        };
+        let Networks { vae, classifier } = networks;
+        let pick = |rows: &[usize], labels: &[u8]| rows.iter().map(|&i| labels[i]).collect();
+        let rows = takes_part(&set.train_labels);
+        let train_labels = pick(&rows, &set.train_labels);
+        let train = vae.encode(&set.train.select(&rows))?;
+        let rows = takes_part(&set.test_labels);
+        let test_labels = pick(&rows, &set.test_labels);
+        let test_images = set.test.select(&rows);
+        let test = vae.encode(&test_images)?;
+        let decoded = vae.decode(&test)?;
+        Ok(Self {
+            domain: task.domains()[side],
+            vae,
+            classifier,
+            train,
+            train_labels,
+            test_images,
+            test,
+            test_labels,
+            decoded,
+        })
+    }
+
+    /// Features of images of this domain, and what they are called.
+    fn features(&self, images: &Images, lenet: Option<&LeNet>) -> Result<(Vec<f64>, usize)> {
+        Ok(match lenet.filter(|_| self.domain == Domain::Mnist) {
+            Some(lenet) => (lenet.features(images)?, LeNet::FEATURES),
+            None => (
+                self.classifier.features(images)?,
+                self.classifier.feature_dim(),
+            ),
+        })
+    }
+
+    fn features_are(&self, lenet: bool) -> &'static str {
+        match (self.domain, lenet) {
+            (Domain::Mnist, true) => "LeNet-5 (84)",
+            (Domain::Mnist, false) => "our MNIST classifier (64)",
+            (Domain::Fashion, _) => "our Fashion-MNIST classifier (96)",
+        }
+    }
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn run(bench: &Bench) -> Result<()> {
+    let args = &bench.mnist;
+    let tasks = tasks(bench)?;
+    if args.labels_per_class.is_some_and(|n| n < 2) {
+        return Err(Failure::input(
+            "--labels-per-class: expected at least 2; a measure needs two points.",
+        ));
+    }
+    let data = bench.data_folder().ok_or_else(|| {
+        Failure::input(
+            "mnist needs the images: --data DIR (or CHARFLOW_DATA) with the folders mnist and, for fashion-to-mnist, fashion-mnist; extractors in it is used if it is there.",
+        )
+    })?;
+    let needed = |domain| tasks.iter().any(|t| t.domains().contains(&domain));
+    let mut sets: Vec<(Domain, Set)> = Vec::new();
+    for domain in Domain::ALL.into_iter().filter(|&d| needed(d)) {
+        sets.push((domain, Set::read(&data, domain)?));
+    }
+    let out = bench.folder("mnist")?;
+    let _guard = Guard::new();
+    if args.retrain && !retrain(&sets, &out)? {
+        return Err(Failure::Short(format!(
+            "interrupted. What was trained is in {}.",
+            out.display()
+        )));
+    }
+    let extractor = data.join("extractors/lenet5_mnist.safetensors");
+    let lenet = if extractor.is_file() {
+        Some(LeNet::read(&extractor)?)
+    } else {
+        note(&format!(
+            "{} is not there: Fréchet distances of digits are by our own classifier's features.",
+            extractor.display()
+        ));
+        None
+    };
+    let mut record = Record::new(
+        "mnist",
+        vec![
+            "Accuracy: transported test images that a classifier of the new domain, trained on real training images, puts into the class they should have gone to. Maps are fitted to training images and are not told the class of what they move.".into(),
+            "Latents: whether the autoencoders were told the classes of training images (classes) or not (images, as in the paper). Normalised entry by entry.".into(),
+            "decoded: real test images of the target, encoded and decoded: what the autoencoder alone costs. linear: the best linear map between the two clouds, which knows no classes.".into(),
+            "FD: Fréchet distances of the features named, between test images, as many of each class; no Inception FID and not to be put beside one.".into(),
+            "Cost: E |T(x) - x|^2 / 2 in normalised latents; ED only: the same network fitted without the Hamilton-Jacobi losses.".into(),
+            "The paper's figures are quoted from its table; its autoencoders, classifiers and splits are others.".into(),
+        ],
+    );
+    let mut files = String::from("record.json, table.md");
+    for task in tasks {
+        if interrupt::asked() {
+            record.interrupted = true;
+            break;
+        }
+        match one(bench, task, &sets, lenet.as_ref(), &out)? {
+            Some((run, drawn)) => {
+                files.push_str(&drawn);
+                record.runs.push(run);
+                record.save(&out, &table(&record.runs))?;
+            }
+            None => {
+                record.interrupted = true;
+                break;
+            }
+        }
+    }
+    record.save(&out, &table(&record.runs))?;
+    record.conclude(
+        bench.json,
+        &format!("{}\n", table(&record.runs)),
+        &files,
+        &out,
+    )
+}
+
+/// The tasks asked for.
+fn tasks(bench: &Bench) -> Result<Vec<Task>> {
+    if bench.task.is_empty() {
+        return Ok(Task::ALL.to_vec());
+    }
+    bench
+        .task
+        .iter()
+        .map(|name| {
+            Task::ALL
+                .into_iter()
+                .find(|t| t.name() == name)
+                .ok_or_else(|| {
+                    Failure::input(format!(
+                        "--task {name}: the tasks of mnist are {}.",
+                        Task::ALL.map(Task::name).join(", ")
+                    ))
+                })
+        })
+        .collect()
+}
+
+/// Trains all networks of the domains and writes them to `out`; false after an interrupt.
+fn retrain(sets: &[(Domain, Set)], out: &Path) -> Result<bool> {
+    for (domain, set) in sets {
+        let write = |name: String, made: Result<Vec<u8>, LabError>, started: Instant| match made {
+            Err(LabError::Interrupted) => Ok(false),
+            made => {
+                write_file(&out.join(&name), &made?)?;
+                let seconds = started.elapsed().as_secs_f64();
+                tell(&format!("{name}: trained in {}", duration(seconds)));
+                Ok::<bool, Failure>(true)
+            }
+        };
+        for knows in Knows::ALL {
+            let started = Instant::now();
+            let made = shipped::train_autoencoder(
+                *domain,
+                knows,
+                &set.train,
+                &set.train_labels,
+                &mut watch(),
+            )
+            .and_then(|vae| vae.to_bytes());
+            if !write(shipped::autoencoder_file(*domain, knows), made, started)? {
+                return Ok(false);
+            }
+        }
+        let started = Instant::now();
+        let made = shipped::train_classifier(*domain, &set.train, &set.train_labels, &mut watch())
+            .and_then(|c| c.to_bytes());
+        if !write(shipped::classifier_file(*domain), made, started)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The networks of a domain: those just trained, or those that come with the source.
+fn networks(bench: &Bench, domain: Domain, knows: Knows, out: &Path) -> Result<Networks> {
+    let read = |name: String| {
+        let path = out.join(name);
+        std::fs::read(&path).map_err(|e| Failure::system(&path, "cannot be read", &e))
+    };
+    Ok(if bench.mnist.retrain {
+        Networks {
+            vae: Vae::from_bytes(&read(shipped::autoencoder_file(domain, knows))?)?,
+            classifier: Classifier::from_bytes(&read(shipped::classifier_file(domain))?)?,
+        }
+    } else {
+        Networks {
+            vae: shipped::autoencoder(domain, knows)?,
+            classifier: shipped::classifier(domain)?,
+        }
+    })
+}
+
+/// The images of a side as points with the class they are paired by: the digit or garment that they become.
+fn samples(task: Task, side: &Side, which: usize, labels: &[Option<u8>]) -> Result<Samples> {
+    let paired = |class: u8| {
+        let target = match which {
+            0 => task.goes_to(0, class),
+            _ => Some(class),
+        };
+        target.map(|c| c.to_string())
+    };
+    let labels = labels.iter().map(|l| l.and_then(paired)).collect();
+    let columns = (1..=side.vae.latent()).map(|k| format!("z{k}")).collect();
+    Ok(Samples::from_f64(&side.train, side.vae.latent())?
+        .named(["source", "target"][which])
+        .with_columns(columns)?
+        .with_some_labels(labels)?)
+}
+
+/// Which target labels a fit is given.
+fn known_labels(bench: &Bench, labels: &[u8]) -> Result<Vec<Option<u8>>> {
+    let mut labels = labels.to_vec();
+    let mut rng = ChaCha8Rng::seed_from_u64(bench.seed);
+    if bench.mnist.permute_labels {
+        labels.shuffle(&mut rng);
+    }
+    let Some(each) = bench.mnist.labels_per_class else {
+        return Ok(labels.into_iter().map(Some).collect());
+    };
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.shuffle(&mut rng);
+    let mut given = vec![0; CLASSES];
+    let mut known = vec![None; labels.len()];
+    for i in order {
+        let class = usize::from(labels[i]);
+        if given[class] < each {
+            given[class] += 1;
+            known[i] = Some(labels[i]);
+        }
+    }
+    Ok(known)
+}
+
+/// Follows the accuracy of some test images.
+struct Follower<'a> {
+    watcher: Watcher<'a>,
+    judge: &'a (dyn Fn(&dyn ForwardMap, &dyn BackwardMap) -> Result<[f64; 2]> + Sync),
+    curve: Vec<Point>,
+}
+
+impl Observer for Follower<'_> {
+    fn on_progress(&mut self, progress: &Progress<'_>) {
+        self.watcher.on_progress(progress);
+    }
+
+    fn on_note(&mut self, text: &str) {
+        self.watcher.on_note(text);
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.watcher.should_stop()
+    }
+
+    fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> charflow::Result<()> {
+        let map = checkpoint.map()?;
+        // A map that cannot be evaluated leaves a gap in a picture, it does not end a solve.
+        if let Ok(accuracy) = (self.judge)(&map, &map) {
+            self.curve.push(Point {
+                step: checkpoint.step(),
+                seconds: checkpoint.seconds(),
+                accuracy,
+            });
+        }
+        Ok(())
+    }
+
+    fn checkpoint_seconds(&self) -> f64 {
+        let spent = self.curve.last().map_or(0.0, |p| p.seconds);
+        (0.1 * spent).max(3.0)
+    }
+}
+
+/// Share of `images` that are of the classes they should be of, percent.
+fn accuracy(classifier: &Classifier, images: &Images, wanted: &[u8]) -> Result<f64> {
+    let found = classifier.classify(images)?;
+    let right = found.iter().zip(wanted).filter(|(a, b)| a == b).count();
+    Ok(100.0 * right as f64 / wanted.len() as f64)
+}
+
+/// Encodes, fits and judges one task; `None` after an interrupt.
+fn one(
+    bench: &Bench,
+    task: Task,
+    sets: &[(Domain, Set)],
+    lenet: Option<&LeNet>,
+    out: &Path,
+) -> Result<Option<(Run, String)>> {
+    let args = &bench.mnist;
+    let started = Instant::now();
+    let latents = args.latents.unwrap_or(Latents::Classes);
+    let knows = [0, 1].map(|side| match (latents, side) {
+        // An autoencoder that was told all classes would be more labels than were asked for.
+        (Latents::Classes, 1) if args.labels_per_class.is_some() => Knows::Images,
+        (Latents::Classes, _) => Knows::Classes,
+        (Latents::Images, _) => Knows::Images,
+    });
+    tell(&format!("{}: encoding", task.name()));
+    let side = |which: usize| -> Result<Side> {
+        let domain = task.domains()[which];
+        let set = sets
+            .iter()
+            .find(|(d, _)| *d == domain)
+            .map(|(_, set)| set)
+            .ok_or_else(|| Failure::input("this task's images were not read"))?;
+        Side::new(
+            task,
+            which,
+            set,
+            networks(bench, domain, knows[which], out)?,
+        )
+    };
+    let (source, target) = (side(0)?, side(1)?);
+    let k = source.vae.latent();
+    let all: Vec<Option<u8>> = source.train_labels.iter().copied().map(Some).collect();
+    let known = known_labels(bench, &target.train_labels)?;
+    let problem = || -> Result<Problem> {
+        Ok(Problem::new(
+            samples(task, &source, 0, &all)?,
+            samples(task, &target, 1, &known)?,
+            cost::parse("quadratic")?,
+        )?)
+    };
+    let fitted = problem()?;
+    let linear = GaussianMap::from_moments(fitted.moments().0, fitted.moments().1)?;
+    let (n, m) = (fitted.source().len(), fitted.target().len());
+    let settings = settings(bench, n, m, k)?;
+    // What each test image should become.
+    let wanted = |side: &Side, which: usize| -> Vec<u8> {
+        side.test_labels
+            .iter()
+            .filter_map(|&l| task.goes_to(which, l))
+            .collect()
+    };
+    let wanted = [wanted(&source, 0), wanted(&target, 1)];
+    let part = FOLLOWED
+        .min(source.test_labels.len())
+        .min(target.test_labels.len());
+    let follow = |forward: &dyn ForwardMap, backward: &dyn BackwardMap| -> Result<[f64; 2]> {
+        let there = target
+            .vae
+            .decode(&forward.forward(&source.test[..part * k])?)?;
+        let back = source
+            .vae
+            .decode(&backward.backward(&target.test[..part * k])?)?;
+        Ok([
+            accuracy(&target.classifier, &there, &wanted[0][..part])?,
+            accuracy(&source.classifier, &back, &wanted[1][..part])?,
+        ])
+    };
+    let fit = |name: &str, settings: &Config, problem: Problem| -> Result<(Solution, Vec<Point>)> {
+        tell(&format!(
+            "{}, {name}: {} steps",
+            task.name(),
+            settings.steps
+        ));
+        let mut follower = Follower {
+            watcher: Watcher::new(None, settings.time_limit, 0.0, 1.0),
+            judge: &follow,
+            curve: Vec::new(),
+        };
+        let solution = NcfSolver::new(settings.clone()).solve(problem, &mut follower);
+        follower.watcher.finish();
+        Ok((solution?, follower.curve))
+    };
+    let (solution, curve) = fit("fit", &settings, fitted)?;
+    if interrupt::asked() {
+        return Ok(None);
+    }
+    let map = &solution.map;
+    let energy_alone = if args.no_ablation {
+        None
+    } else {
+        let mut alone = settings.clone();
+        alone.loss.hj = 0.0;
+        alone.loss.hj_terminal = 0.0;
+        let (other, _) = fit("energy distance alone", &alone, problem()?)?;
+        if interrupt::asked() {
+            return Ok(None);
+        }
+        let pushed = other.map.forward(&source.test)?;
+        let pulled = other.map.backward(&target.test)?;
+        Some(EnergyAlone {
+            transport_cost: half_square(&source.test, &pushed, k),
+            accuracy: [
+                accuracy(&target.classifier, &target.vae.decode(&pushed)?, &wanted[0])?,
+                accuracy(&source.classifier, &source.vae.decode(&pulled)?, &wanted[1])?,
+            ],
+            steps: other.report.steps,
+            seconds: other.report.seconds,
+        })
+    };
+    tell(&format!("{}: judging", task.name()));
+    let pushed = map.forward(&source.test)?;
+    let pulled = map.backward(&target.test)?;
+    let there = target.vae.decode(&pushed)?;
+    let back = source.vae.decode(&pulled)?;
+    let forward = scores(
+        &source,
+        &target,
+        &there,
+        &target.vae.decode(&linear.forward(&source.test)?)?,
+        &wanted[0],
+        lenet,
+    )?;
+    let backward = scores(
+        &target,
+        &source,
+        &back,
+        &source.vae.decode(&linear.backward(&target.test)?)?,
+        &wanted[1],
+        lenet,
+    )?;
+    let (x, y) = &solution.points;
+    let evaluation = evaluate_on(solution.origin(), map, x, y, None, bench.seed)?;
+    let transport_cost = half_square(&source.test, &pushed, k);
+    let mut files = String::new();
+    if !bench.no_figures {
+        for (which, from, to, images, moved) in [
+            (0, &source, &target, &there, &pushed),
+            (1, &target, &source, &back, &pulled),
+        ] {
+            let way = ["forward", "backward"][which];
+            let name = format!("{}-{way}-grid", task.name());
+            grid(task, which, from, to, images, &out.join(&name))?;
+            files.push_str(&format!(", {name}.png"));
+            let name = format!("{}-{way}-latents", task.name());
+            density(task, which, from, to, moved, &out.join(&name))?;
+            files.push_str(&format!(", {name}.png"));
+        }
+        if curve.len() > 1 {
+            let name = format!("{}-accuracy", task.name());
+            draw_curve(task, &curve, &out.join(&name))?;
+            files.push_str(&format!(", {name}.png"));
+        }
+    }
+    let run = Run {
+        task: task.name(),
+        latents: knows.map(Knows::name),
+        latent_dimension: k,
+        labels_per_class: args.labels_per_class,
+        labels_permuted: args.permute_labels,
+        images: [[n, source.test_labels.len()], [m, target.test_labels.len()]],
+        seconds: started.elapsed().as_secs_f64(),
+        forward,
+        backward,
+        transport_cost,
+        energy_alone,
+        curve,
+        evaluation,
+        report: solution.report.clone(),
+        settings,
+    };
+    Ok(Some((run, files)))
+}
+
+/// The settings of a fit: those of `fit --labels`, with what the command line changes.
+fn settings(bench: &Bench, n: usize, m: usize, k: usize) -> Result<Config> {
+    let config =
+        Config::preset_with_effort("auto", bench.effort.name(), n, m, k)?.for_classes(n, m, k);
+    bench.overlaid(config)
+}
+
+/// Mean of `|T(x) - x|^2 / 2`.
+fn half_square(x: &[f64], images: &[f64], k: usize) -> f64 {
+    let sum: f64 = x.iter().zip(images).map(|(a, b)| (a - b).powi(2)).sum();
+    0.5 * sum / (x.len() / k) as f64
+}
+
+/// Rows of two lists of classes, as many of each class from either, the first ones: else distances would show that the sides have other shares of the classes.
+fn balanced(a: &[u8], b: &[u8]) -> (Vec<usize>, Vec<usize>) {
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    for class in 0..CLASSES as u8 {
+        let rows = |labels: &[u8]| -> Vec<usize> {
+            (0..labels.len()).filter(|&i| labels[i] == class).collect()
+        };
+        let (x, y) = (rows(a), rows(b));
+        let count = x.len().min(y.len());
+        of_a.extend(&x[..count]);
+        of_b.extend(&y[..count]);
+    }
+    (of_a, of_b)
+}
+
+/// Judges one direction: `images` are the transported test images of `from`.
+fn scores(
+    from: &Side,
+    to: &Side,
+    images: &Images,
+    by_linear: &Images,
+    wanted: &[u8],
+    lenet: Option<&LeNet>,
+) -> Result<Scores> {
+    let found = to.classifier.classify(images)?;
+    let from_names = from.domain.class_names();
+    let to_names = to.domain.class_names();
+    let mut by_class = Vec::new();
+    for class in 0..CLASSES as u8 {
+        let rows: Vec<usize> = (0..wanted.len())
+            .filter(|&i| from.test_labels[i] == class)
+            .collect();
+        let Some(&first) = rows.first() else {
+            continue;
+        };
+        let right = rows.iter().filter(|&&i| found[i] == wanted[i]).count();
+        by_class.push(ClassScore {
+            from: from_names[usize::from(class)].into(),
+            to: to_names[usize::from(wanted[first])].into(),
+            images: rows.len(),
+            accuracy: 100.0 * right as f64 / rows.len() as f64,
+        });
+    }
+    let statistics = |images: &Images| -> Result<FeatureStatistics> {
+        let (features, dim) = to.features(images, lenet)?;
+        Ok(FeatureStatistics::fit(&features, dim)?)
+    };
+    let (moved_rows, real_rows) = balanced(wanted, &to.test_labels);
+    let (moved, decoded, real) = (
+        statistics(&images.select(&moved_rows))?,
+        statistics(&to.decoded.select(&real_rows))?,
+        statistics(&to.test_images.select(&real_rows))?,
+    );
+    let digits = from.domain == Domain::Mnist && to.domain == Domain::Mnist;
+    let style = if digits {
+        let before = &from.test_images;
+        Some(StyleScore {
+            thickness: style::correlation(
+                &style::stroke_thickness(before)?,
+                &style::stroke_thickness(images)?,
+            )?,
+            slant: style::correlation(&style::slant(before)?, &style::slant(images)?)?,
+        })
+    } else {
+        None
+    };
+    Ok(Scores {
+        accuracy: accuracy(&to.classifier, images, wanted)?,
+        by_class,
+        accuracy_linear: accuracy(&to.classifier, by_linear, wanted)?,
+        accuracy_decoded: accuracy(&to.classifier, &to.decoded, &to.test_labels)?,
+        features: to.features_are(lenet.is_some()),
+        frechet_to_decoded: frechet_distance(&moved, &decoded)?,
+        frechet_to_real: frechet_distance(&moved, &real)?,
+        frechet_decoded_to_real: frechet_distance(&decoded, &real)?,
+        style,
+    })
+}
+
+/// Principal components that are shown.
+const COMPONENTS: usize = 4;
+
+/// Input and output images, the first of each class in the order of the test set: nothing is chosen.
+fn grid(
+    task: Task,
+    which: usize,
+    from: &Side,
+    to: &Side,
+    images: &Images,
+    stem: &Path,
+) -> Result<()> {
+    let mut rows = Vec::new();
+    for class in 0..CLASSES as u8 {
+        let Some(wanted) = task.goes_to(which, class) else {
+            continue;
+        };
+        let some: Vec<usize> = (0..from.test_labels.len())
+            .filter(|&i| from.test_labels[i] == class)
+            .take(SHOWN)
+            .collect();
+        let name = format!(
+            "{} to {}",
+            from.domain.class_names()[usize::from(class)],
+            to.domain.class_names()[usize::from(wanted)]
+        );
+        rows.push((name, some));
+    }
+    GridFigure {
+        title: &format!("{}, {}", task.name(), ["forward", "backward"][which]),
+        caption: "Test images above what the map makes of them, the first of each class in the order of the test set.",
+        inputs: &from.test_images,
+        outputs: images,
+        rows: &rows,
+    }
+    .save(stem)?;
+    Ok(())
+}
+
+/// Densities of latents along the principal components of the cloud they should arrive at (Figure 11).
+fn density(
+    task: Task,
+    which: usize,
+    from: &Side,
+    to: &Side,
+    moved: &[f64],
+    stem: &Path,
+) -> Result<()> {
+    let components = Components::fit(
+        &[&to.test],
+        to.vae.latent(),
+        COMPONENTS.min(to.vae.latent()),
+    )?;
+    let panels = DensityPanel::of_components(
+        &components,
+        &[
+            ("before", &from.test),
+            ("wanted", &to.test),
+            ("transported", moved),
+        ],
+    )?;
+    DensityFigure {
+        title: &format!(
+            "{}, {}: latents of test images",
+            task.name(),
+            ["forward", "backward"][which]
+        ),
+        panels: &panels,
+    }
+    .save(stem)?;
+    Ok(())
+}
+
+/// Accuracy over the steps (Figure 12).
+fn draw_curve(task: Task, curve: &[Point], stem: &Path) -> Result<()> {
+    let series = |name: &str, side: usize| {
+        let points = curve
+            .iter()
+            .map(|p| (p.step as f64, p.accuracy[side]))
+            .collect();
+        Series::new(name, points, Style::Line, side)
+    };
+    AccuracyFigure {
+        title: task.name(),
+        x_label: "step",
+        panels: &[LossPanel {
+            title: String::new(),
+            y_label: "accuracy of transported test images (%)".into(),
+            series: vec![series("forward", 0), series("backward", 1)],
+        }],
+    }
+    .save(stem)?;
+    Ok(())
+}
+
+/// The table.
+fn table(runs: &[Run]) -> String {
+    let percent = |v: f64| format!("{v:.2}");
+    let mut rows = Vec::new();
+    for run in runs {
+        for (side, way, scores) in [(0, "forward", &run.forward), (1, "backward", &run.backward)] {
+            let paper = Task::ALL
+                .iter()
+                .find(|t| t.name() == run.task)
+                .and_then(|t| t.paper()[side]);
+            let style = scores.style.as_ref();
+            rows.push(vec![
+                run.task.into(),
+                way.into(),
+                percent(scores.accuracy),
+                paper.map_or("-".into(), percent),
+                percent(scores.accuracy_decoded),
+                percent(scores.accuracy_linear),
+                digits(Some(scores.frechet_to_decoded)),
+                digits(Some(scores.frechet_decoded_to_real)),
+                digits(Some(scores.frechet_to_real)),
+                scores.features.into(),
+                digits(style.and_then(|s| s.thickness)),
+                digits(style.and_then(|s| s.slant)),
+            ]);
+        }
+    }
+    let mut text = markdown(
+        &[
+            "task",
+            "",
+            "accuracy %",
+            "paper",
+            "decoded %",
+            "linear %",
+            "FD to decoded",
+            "FD decoded to real",
+            "FD to real",
+            "features",
+            "thickness kept",
+            "slant kept",
+        ],
+        &rows,
+    );
+    let rows: Vec<Vec<String>> = runs
+        .iter()
+        .map(|run| {
+            let alone = run.energy_alone.as_ref();
+            vec![
+                run.task.into(),
+                format!("{} / {}", run.latents[0], run.latents[1]),
+                run.labels_per_class.map_or("all".into(), |n| n.to_string())
+                    + if run.labels_permuted {
+                        ", shuffled"
+                    } else {
+                        ""
+                    },
+                run.report.steps.to_string(),
+                duration(run.report.seconds),
+                duration(run.seconds),
+                digits(Some(run.transport_cost)),
+                digits(alone.map(|a| a.transport_cost)),
+                alone.map_or("-".into(), |a| {
+                    format!("{} / {}", percent(a.accuracy[0]), percent(a.accuracy[1]))
+                }),
+            ]
+        })
+        .collect();
+    text.push('\n');
+    text.push_str(&markdown(
+        &[
+            "task",
+            "latents",
+            "target labels",
+            "steps",
+            "fit",
+            "in all",
+            "cost",
+            "cost, ED only",
+            "accuracy, ED only",
+        ],
+        &rows,
+    ));
+    for run in runs {
+        let classes = |scores: &Scores| {
+            scores
+                .by_class
+                .iter()
+                .map(|c| format!("{} to {} {:.1}", c.from, c.to, c.accuracy))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        text.push_str(&format!(
+            "\n{} forward, by class: {}\n\n{} backward, by class: {}\n\n{} certificate: {}.\n",
+            run.task,
+            classes(&run.forward),
+            run.task,
+            classes(&run.backward),
+            run.task,
+            run.evaluation.certificate.sentence
+        ));
+    }
+    text
+}

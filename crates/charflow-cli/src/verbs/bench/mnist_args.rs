@@ -1,0 +1,39 @@
+//! What goes with `bench mnist` alone; in builds without its networks too, whose command line is the same.
+
+/// What goes with this benchmark alone.
+#[derive(clap::Args)]
+pub struct Args {
+    /// mnist: which autoencoders: classes (they were told the classes in training) or images (they were not, as in the paper); with --labels-per-class the target's was
+    /// never told [default: classes]
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub latents: Option<Latents>,
+    /// mnist: so many target images of each class have a label, the others take part without one [default: all]
+    #[arg(long, value_name = "N")]
+    pub labels_per_class: Option<usize>,
+    /// mnist: shuffle the target's labels, to see that nothing leaks: accuracy must fall to chance
+    #[arg(long)]
+    pub permute_labels: bool,
+    /// mnist: train autoencoders and classifiers anew, write them to the folder of results, and use them
+    #[arg(long)]
+    pub retrain: bool,
+    /// mnist: without the fit of the energy distance alone, whose cost is shown beside
+    #[arg(long)]
+    pub no_ablation: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Latents {
+    Classes,
+    Images,
+}
+
+impl Args {
+    /// Whether any of these was given.
+    pub fn given(&self) -> bool {
+        self.latents.is_some()
+            || self.labels_per_class.is_some()
+            || self.permute_labels
+            || self.retrain
+            || self.no_ablation
+    }
+}
