@@ -10,6 +10,8 @@
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
 //! | [`color`] | pictures as points: colour spaces, looks, look-up tables, histograms |
+//! | [`components`] | the first principal components of several clouds together |
+//! | [`discrete`] | couplings of finite clouds: exact, entropic, entropic with classes |
 //! | [`baselines`] | what others do about colours: histogram matching, Reinhard, the linear map |
 //! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
 
@@ -17,7 +19,9 @@ pub mod baselines;
 #[cfg(feature = "latent")]
 pub mod classifier;
 pub mod color;
+pub mod components;
 pub mod datasets;
+pub mod discrete;
 mod error;
 pub mod figures;
 pub mod images;
