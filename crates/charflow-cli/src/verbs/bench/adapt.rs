@@ -493,8 +493,13 @@ fn one(
         eps: EPS,
         ..Default::default()
     };
+    // Its rounds come to rest long before the masses are right to six digits, which takes thousands of steps where classes hardly mix.
     let by_classes = SinkhornClasses {
-        sinkhorn,
+        sinkhorn: Sinkhorn {
+            tolerance: 1e-4,
+            max_steps: 1000,
+            ..sinkhorn
+        },
         weight: WEIGHT,
         ..Default::default()
     };
@@ -655,7 +660,31 @@ fn table(runs: &[Run]) -> String {
     }
     let mut head = vec!["task", "points", "d", "kept"];
     head.extend(&names);
-    markdown(&head, &rows)
+    let mut text = markdown(&head, &rows);
+    for run in runs {
+        for row in &run.rows {
+            let Some(Fit {
+                report,
+                peak_memory_mb,
+                ..
+            }) = &row.fit
+            else {
+                continue;
+            };
+            let memory = peak_memory_mb.map_or(String::new(), |m| format!(", {m:.0} MB"));
+            text.push_str(&format!(
+                "{}- {}, {}: {} steps in {}{memory}; kept the model of step {}: {}\n",
+                if text.ends_with("|\n") { "\n" } else { "" },
+                run.task,
+                row.method,
+                report.steps,
+                duration(report.seconds),
+                report.chosen_step,
+                report.chosen_by
+            ));
+        }
+    }
+    text
 }
 
 /// A line of dots for each task; false where there is nothing to draw.
