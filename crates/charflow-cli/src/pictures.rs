@@ -41,9 +41,9 @@ impl Side {
         let rows: Vec<u32> = (0..count).map(|k| all[k * all.len() / count]).collect();
         Side {
             points: samples.gather(&rows),
-            classes: samples.class_of().map(|of| {
+            classes: samples.class_of().is_some().then(|| {
                 rows.iter()
-                    .map(|&i| samples.class_names()[of[i as usize] as usize].clone())
+                    .map(|&i| samples.class_name(i as usize).unwrap_or("no label").into())
                     .collect()
             }),
         }

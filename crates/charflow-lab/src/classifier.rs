@@ -10,7 +10,8 @@
 use crate::error::LabError;
 use crate::images::Images;
 use crate::neural::{
-    Batch, Facts, OnProgress, Schedule, Trunk, apply, device, load, seeded, to_bytes, train,
+    Batch, Facts, OnProgress, Schedule, Trunk, apply, device, largest, load, seeded, to_bytes,
+    train,
 };
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
@@ -124,13 +125,7 @@ impl Classifier {
         let logits = apply(images, |x| {
             self.network.head.forward(self.network.features(x))
         });
-        Ok(logits
-            .chunks_exact(self.classes)
-            .map(|row| {
-                let best = |a: usize, b: usize| if row[b] > row[a] { b } else { a };
-                (0..row.len()).fold(0, best) as u8
-            })
-            .collect())
+        Ok(largest(&logits, self.classes))
     }
 
     /// What the last layer sees, `[n, feature_dim]`.

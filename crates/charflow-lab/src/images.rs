@@ -113,6 +113,49 @@ impl Images {
         }
     }
 
+    /// The images in another size: bilinear, half-pixel centres, edges clamped, without smoothing where they get smaller.
+    ///
+    /// # Errors
+    /// [`LabError::Input`] for a side of zero.
+    pub fn resized(&self, height: usize, width: usize) -> Result<Self, LabError> {
+        if height == 0 || width == 0 {
+            return Err(LabError::Input(
+                "images have sides of one pixel or more".into(),
+            ));
+        }
+        // For each place: the two pixels it lies between, and how near it is to the second.
+        let places = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
+            let scale = from as f64 / to as f64;
+            (0..to)
+                .map(|i| {
+                    let at = ((i as f64 + 0.5) * scale - 0.5).clamp(0.0, (from - 1) as f64);
+                    let low = at.floor() as usize;
+                    (low, (low + 1).min(from - 1), (at - low as f64) as f32)
+                })
+                .collect()
+        };
+        let (rows, columns) = (places(self.height, height), places(self.width, width));
+        let mut pixels = Vec::with_capacity(self.len() * self.channels * height * width);
+        for plane in self.pixels.chunks_exact(self.height * self.width) {
+            for &(top, bottom, down) in &rows {
+                for &(left, right, over) in &columns {
+                    let between = |row: usize| {
+                        let row = &plane[row * self.width..(row + 1) * self.width];
+                        row[left] * (1.0 - over) + row[right] * over
+                    };
+                    let v = between(top) * (1.0 - down) + between(bottom) * down;
+                    pixels.push(v.clamp(0.0, 1.0));
+                }
+            }
+        }
+        Ok(Self {
+            height,
+            width,
+            pixels,
+            ..*self
+        })
+    }
+
     /// An error if pictures of `expected` sides are wanted and these are others.
     pub(crate) fn check_sides(&self, expected: [usize; 3], who: &str) -> Result<(), LabError> {
         if self.sides() == expected {

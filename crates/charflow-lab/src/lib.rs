@@ -28,11 +28,15 @@ pub mod images;
 pub mod known_costs;
 #[cfg(feature = "latent")]
 pub mod latent;
+#[cfg(feature = "latent")]
+pub mod lenet;
 pub mod metrics;
 pub mod mixture_to_map;
 #[cfg(feature = "latent")]
 pub mod neural;
 pub mod project;
+#[cfg(feature = "latent")]
+pub mod shipped;
 
 pub use error::LabError;
 pub use mixture_to_map::MixtureToMap;

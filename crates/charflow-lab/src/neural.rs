@@ -135,6 +135,17 @@ pub(crate) fn apply_rows<const D: usize>(
         .collect()
 }
 
+/// The index of each row's largest number, `[n, classes]`; the first of equal ones.
+pub(crate) fn largest(logits: &[f32], classes: usize) -> Vec<u8> {
+    logits
+        .chunks_exact(classes)
+        .map(|row| {
+            let best = |a: usize, b: usize| if row[b] > row[a] { b } else { a };
+            (0..row.len()).fold(0, best) as u8
+        })
+        .collect()
+}
+
 /// The rate at a step, as a share of the greatest.
 fn warm_then_cosine(step: usize, steps: usize) -> f64 {
     let warm = (steps / 10).max(1);

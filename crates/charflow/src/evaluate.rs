@@ -335,7 +335,7 @@ pub fn evaluate_on(
     )?;
     notes.append(&mut certificate.notes);
     let accuracy = |moved: &[f64], from: &Cloud, to: &Cloud| match (&from.classes, &to.classes) {
-        (Some(a), Some(b)) => Some(nearest_class(moved, a, &to.points, b, d)),
+        (Some(a), Some(b)) => nearest_class(moved, a, &to.points, b, d),
         _ => None,
     };
     let by_class = by_class(map, [&x, &y], [&pushed, &pulled], seed, &mut notes);
@@ -524,13 +524,21 @@ fn nearest_class(
     to: &[f64],
     to_classes: &[String],
     d: usize,
-) -> f64 {
+) -> Option<f64> {
+    let known = |classes: &[String]| classes.iter().filter(|c| !c.is_empty()).count();
+    if known(classes) == 0 || known(to_classes) == 0 {
+        return None;
+    }
     let right: usize = moved
         .par_chunks_exact(d)
         .zip(classes)
+        .filter(|(_, class)| !class.is_empty())
         .map(|(p, class)| {
             let mut best = (f64::INFINITY, 0);
             for (j, q) in to.chunks_exact(d).enumerate() {
+                if to_classes[j].is_empty() {
+                    continue;
+                }
                 let distance: f64 = p.iter().zip(q).map(|(a, b)| (a - b).powi(2)).sum();
                 if distance < best.0 {
                     best = (distance, j);
@@ -539,7 +547,7 @@ fn nearest_class(
             usize::from(&to_classes[best.1] == class)
         })
         .sum();
-    right as f64 / classes.len() as f64
+    Some(right as f64 / known(classes) as f64)
 }
 
 impl fmt::Display for Evaluation {

@@ -4,13 +4,14 @@
 //! min over T with T#mu = nu of  E_mu[ l(T(x) - x) ],      mu, nu on R^d given by samples
 //! ```
 //!
-//! With class labels the maps are conditional \[17\]: `T#mu_k = nu_k` for every class `k`; the classes of the two sides are paired by name.
+//! With class labels the maps are conditional \[17\]: `T#mu_k = nu_k` for every class `k`; the classes of the two sides are paired by name. Where some points have no
+//! label, `T#mu = nu` is asked for as well, and that is all that these points take part in.
 
 mod reach;
 
 use crate::cost::Cost;
 use crate::error::{Error, Result};
-use crate::samples::{Moments, Samples, Scaling};
+use crate::samples::{Moments, Samples, Scaling, UNLABELLED};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -29,6 +30,8 @@ pub enum Pairing {
         source: Vec<Vec<u32>>,
         /// The rows of each class in the target, ascending.
         target: Vec<Vec<u32>>,
+        /// Whether some points, on either side, have no class: then the whole clouds are compared too.
+        whole: bool,
     },
 }
 
@@ -221,7 +224,16 @@ impl Problem {
         let whole = |samples: &Samples| vec![(0..samples.len() as u32).collect::<Vec<u32>>()];
         let (source, target) = match &self.pairing {
             Pairing::Whole => (whole(&self.source), whole(&self.target)),
-            Pairing::ByClass { source, target, .. } => (source.clone(), target.clone()),
+            Pairing::ByClass {
+                source,
+                target,
+                whole: false,
+                ..
+            } => (source.clone(), target.clone()),
+            Pairing::ByClass { source, target, .. } => (
+                vec![dispensable(&self.source, source)],
+                vec![dispensable(&self.target, target)],
+            ),
         };
         // A generator for each side, so that one side's split does not move when the other gains a point.
         let mut rngs = [0, 1].map(|side| {
@@ -241,9 +253,9 @@ impl Problem {
             let spare = fraction > 0.0
                 && eligible.0.len() >= FEWEST_TO_SPLIT
                 && eligible.1.len() >= FEWEST_TO_SPLIT;
-            for (side, rows, eligible, split) in [
-                (0, s, eligible.0, &mut splits.0),
-                (1, t, eligible.1, &mut splits.1),
+            for (side, eligible, split) in [
+                (0, eligible.0, &mut splits.0),
+                (1, eligible.1, &mut splits.1),
             ] {
                 let held = if spare {
                     let held = (fraction * eligible.len() as f64).round() as usize;
@@ -251,18 +263,28 @@ impl Problem {
                 } else {
                     Vec::new()
                 };
-                split
-                    .train
-                    .extend(rows.into_iter().filter(|i| held.binary_search(i).is_err()));
                 split.held_out.extend(held);
             }
         }
-        for split in [&mut splits.0, &mut splits.1] {
-            split.train.sort_unstable();
+        for (samples, split) in [(&self.source, &mut splits.0), (&self.target, &mut splits.1)] {
             split.held_out.sort_unstable();
+            split.train = (0..samples.len() as u32)
+                .filter(|i| split.held_out.binary_search(i).is_err())
+                .collect();
         }
         Ok(splits)
     }
+}
+
+/// The rows of one side that may be held out where labels are few: all but those of a class with fewer than 20, which have to be learnt from.
+fn dispensable(samples: &Samples, classes: &[Vec<u32>]) -> Vec<u32> {
+    let mut keep = vec![false; samples.len()];
+    for rows in classes.iter().filter(|rows| rows.len() < FEWEST_TO_SPLIT) {
+        rows.iter().for_each(|&i| keep[i as usize] = true);
+    }
+    (0..samples.len() as u32)
+        .filter(|&i| !keep[i as usize])
+        .collect()
 }
 
 /// `count` of the rows, at random, ascending: the first steps of a Fisher-Yates shuffle.
@@ -378,10 +400,14 @@ fn pair_classes(source: &Samples, target: &Samples) -> Result<Pairing> {
             }
         }
     }
+    let whole = [of_source, of_target]
+        .iter()
+        .any(|of| of.contains(&UNLABELLED));
     let (names, source) = rows_s.into_iter().unzip();
     Ok(Pairing::ByClass {
         names,
         source,
+        whole,
         target: rows_t.into_iter().map(|(_, rows)| rows).collect(),
     })
 }
@@ -390,7 +416,9 @@ fn pair_classes(source: &Samples, target: &Samples) -> Result<Pairing> {
 fn rows_by_class(samples: &Samples, class_of: &[u32]) -> Vec<(String, Vec<u32>)> {
     let mut rows = vec![Vec::new(); samples.class_names().len()];
     for (i, &k) in class_of.iter().enumerate() {
-        rows[k as usize].push(i as u32);
+        if k != UNLABELLED {
+            rows[k as usize].push(i as u32);
+        }
     }
     samples
         .class_names()

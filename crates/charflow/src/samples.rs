@@ -26,6 +26,9 @@ pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     square.sqrt()
 }
 
+/// Where [`Samples::class_of`] says that a point has no label, beside others that have one.
+pub const UNLABELLED: u32 = u32::MAX;
+
 /// Points of one measure in `R^d`, with optional weights and class labels. Finite by construction, never empty.
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -205,7 +208,15 @@ impl Samples {
     ///
     /// # Errors
     /// [`Error::Problem`] if the number differs from the number of points or a label is empty.
-    pub fn with_labels(mut self, labels: Vec<String>) -> Result<Self> {
+    pub fn with_labels(self, labels: Vec<String>) -> Result<Self> {
+        self.with_some_labels(labels.into_iter().map(Some).collect())
+    }
+
+    /// A class label for some of the points, `None` for the others: their class is not known, and they take part in what the whole clouds have to satisfy only.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] if the number differs from the number of points, a label is empty, or no point has one.
+    pub fn with_some_labels(mut self, labels: Vec<Option<String>>) -> Result<Self> {
         if labels.len() != self.len() {
             return Err(Error::problem(format!(
                 "{}: {} labels for {} points; expected one a point",
@@ -214,7 +225,15 @@ impl Samples {
                 self.len()
             )));
         }
-        if let Some(i) = labels.iter().position(|label| label.trim().is_empty()) {
+        if labels.iter().all(Option::is_none) {
+            return Err(Error::problem(format!(
+                "{}: none of the {} points has a label; label some, or leave labels out",
+                self.name,
+                labels.len()
+            )));
+        }
+        let empty = |label: &Option<String>| label.as_ref().is_some_and(|l| l.trim().is_empty());
+        if let Some(i) = labels.iter().position(empty) {
             return Err(Error::problem(format!(
                 "{}: the label in row {} is empty; give every point a class, or leave the row out",
                 self.name,
@@ -224,7 +243,7 @@ impl Samples {
         let mut names: Vec<&String> = Vec::new();
         {
             let mut seen = std::collections::HashSet::new();
-            for label in &labels {
+            for label in labels.iter().flatten() {
                 if seen.insert(label) {
                     names.push(label);
                 }
@@ -237,7 +256,12 @@ impl Samples {
             .enumerate()
             .map(|(k, name)| (name.as_str(), k as u32))
             .collect();
-        self.class_of = Some(labels.iter().map(|label| index[label.as_str()]).collect());
+        self.class_of = Some(
+            labels
+                .iter()
+                .map(|label| label.as_ref().map_or(UNLABELLED, |l| index[l.as_str()]))
+                .collect(),
+        );
         self.class_names = names;
         Ok(self)
     }
@@ -296,7 +320,7 @@ impl Samples {
         &self.class_names
     }
 
-    /// The class of each point as an index into [`Samples::class_names`], `None` without labels.
+    /// The class of each point as an index into [`Samples::class_names`], [`UNLABELLED`] where a point has none; `None` without labels.
     pub fn class_of(&self) -> Option<&[u32]> {
         self.class_of.as_deref()
     }
@@ -337,6 +361,12 @@ impl Samples {
             );
         }
         out
+    }
+
+    /// The name of a point's class, if it has one.
+    pub fn class_name(&self, i: usize) -> Option<&str> {
+        let class = *self.class_of.as_ref()?.get(i)?;
+        self.class_names.get(class as usize).map(String::as_str)
     }
 
     /// A copy of the given rows, at least one, in the order given, with their weights (again with sum 1) and classes.

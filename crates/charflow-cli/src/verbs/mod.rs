@@ -6,6 +6,7 @@ pub mod data;
 pub mod demo;
 pub mod evaluate;
 pub mod fit;
+pub mod latent;
 pub mod plot;
 pub mod transport;
 

@@ -104,6 +104,31 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// A picture of 8 bits from `[height, width, 3]` samples, red, green, blue; with `grey` its files hold one value a pixel.
+    ///
+    /// # Panics
+    /// If there are not `3 * width * height` samples, at least one pixel.
+    #[must_use]
+    pub fn new(width: u32, height: u32, rgb: Vec<u8>, grey: bool) -> Self {
+        assert!(
+            !rgb.is_empty() && rgb.len() as u64 == 3 * u64::from(width) * u64::from(height),
+            "{} samples are no picture of {width} x {height}",
+            rgb.len()
+        );
+        Self {
+            width,
+            height,
+            channels: 3,
+            levels: Levels::Eight(rgb),
+            format: PictureFormat::Png,
+            grey,
+            icc: None,
+            exif: None,
+            orientation: Orientation::NoTransforms,
+            notes: Vec::new(),
+        }
+    }
+
     /// Columns as stored, before any turning by EXIF.
     #[must_use]
     pub fn width(&self) -> u32 {

@@ -26,6 +26,7 @@ const DIVISIONS: usize = 400;
 pub(crate) struct Cloud {
     pub points: Vec<f64>,
     pub weights: Option<Vec<f64>>,
+    /// Empty text for a point without a class.
     pub classes: Option<Vec<String>>,
     pub rows: Vec<u32>,
 }
@@ -58,8 +59,8 @@ impl Cloud {
             points: part.to_f64(),
             weights: part.weights().map(<[f64]>::to_vec),
             classes: part.class_of().map(|of| {
-                of.iter()
-                    .map(|&k| part.class_names()[k as usize].clone())
+                (0..of.len())
+                    .map(|i| part.class_name(i).unwrap_or_default().into())
                     .collect()
             }),
             rows,

@@ -192,7 +192,8 @@ struct Drawer {
 }
 
 impl Drawer {
-    fn new(samples: &Samples, classes: Vec<Vec<u32>>, batch: usize) -> Self {
+    fn new(samples: &Samples, parts: Parts, batch: usize) -> Self {
+        let classes = parts.rows;
         // Rows of weight zero are never drawn.
         let classes: Vec<Vec<u32>> = match samples.weights() {
             Some(w) => classes
@@ -204,9 +205,19 @@ impl Drawer {
         let total: usize = classes.iter().map(Vec::len).sum();
         let counts = classes
             .iter()
-            .map(|rows| {
-                let share = batch as f64 * rows.len() as f64 / total.max(1) as f64;
-                (share.round() as usize).max(2).min(rows.len())
+            .enumerate()
+            .map(|(k, rows)| {
+                let share = if !parts.whole_beside {
+                    rows.len() as f64 / total.max(1) as f64
+                } else if k + 1 == classes.len() {
+                    0.5
+                } else {
+                    // In proportion, the few labelled points of a class would be two a step.
+                    0.5 / (classes.len() - 1) as f64
+                };
+                ((batch as f64 * share).round() as usize)
+                    .max(2)
+                    .min(rows.len())
             })
             .collect();
         let cumulative = samples.weights().map(|w| {
@@ -290,20 +301,41 @@ impl Drawer {
     }
 }
 
-/// The rows of each class among `rows` (ascending); one class if there are no labels.
-fn by_class(pairing: &Pairing, side: usize, rows: &[u32]) -> Vec<Vec<u32>> {
-    match pairing {
-        Pairing::Whole => vec![rows.to_vec()],
-        Pairing::ByClass { source, target, .. } => [source, target][side]
-            .iter()
-            .map(|class| {
-                class
-                    .iter()
-                    .copied()
-                    .filter(|i| rows.binary_search(i).is_ok())
-                    .collect()
-            })
-            .collect(),
+/// What is drawn and compared by itself among `rows` (ascending) of a side: each class; all rows if there are no labels, and beside the classes if some points have none.
+struct Parts {
+    rows: Vec<Vec<u32>>,
+    /// Whether the last part is all of the rows and the others are classes.
+    whole_beside: bool,
+}
+
+impl Parts {
+    fn of(pairing: &Pairing, side: usize, rows: &[u32]) -> Self {
+        let (mut parts, whole_beside) = match pairing {
+            Pairing::Whole => (vec![rows.to_vec()], false),
+            Pairing::ByClass {
+                source,
+                target,
+                whole,
+                ..
+            } => {
+                let within = |class: &Vec<u32>| -> Vec<u32> {
+                    class
+                        .iter()
+                        .copied()
+                        .filter(|i| rows.binary_search(i).is_ok())
+                        .collect()
+                };
+                let classes: Vec<_> = [source, target][side].iter().map(within).collect();
+                (classes, *whole)
+            }
+        };
+        if whole_beside {
+            parts.push(rows.to_vec());
+        }
+        Self {
+            rows: parts,
+            whole_beside,
+        }
     }
 }
 
@@ -585,7 +617,7 @@ impl<'a> Training<'a> {
         let side = |samples: &Samples, split: &Split, which: usize, batch: usize| {
             Drawer::new(
                 samples,
-                by_class(problem.pairing(), which, &split.train),
+                Parts::of(problem.pairing(), which, &split.train),
                 batch,
             )
         };
@@ -1338,9 +1370,12 @@ impl Judge {
                        rows: &[u32],
                        points: &mut Vec<f32>,
                        weights: &mut Vec<f32>| {
-            // Asking for as many as there are draws every row, in order.
-            Drawer::new(samples, by_class(problem.pairing(), side, rows), rows.len())
-                .draw_all(samples, &mut rng, points, weights)
+            Drawer::new(
+                samples,
+                Parts::of(problem.pairing(), side, rows),
+                rows.len(),
+            )
+            .draw_all(samples, &mut rng, points, weights)
         };
         let source = all(
             problem.source(),
