@@ -9,13 +9,15 @@
 
 use super::known::{problem_of, solve};
 use super::record::{Record, markdown};
-use super::{Bench, Method};
+use super::{Bench, Method, settings};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
 use crate::terminal::{duration, tell};
+use charflow::cost::Quadratic;
 use charflow::exact::GaussianMap;
 use charflow::map::ForwardMap;
 use charflow::solver::{Config, Outcome, Report};
+use charflow::{Problem, Samples};
 use charflow_io::read_npz_matrix;
 use charflow_lab::components::Components;
 use charflow_lab::discrete::{Sinkhorn, SinkhornClasses, exact, squared_distances};
@@ -137,6 +139,11 @@ pub fn check(bench: &Bench) -> Result<()> {
     if bench.method != [Method::NcfDual] {
         return Err(Failure::input(
             "adapt has no --method: it always compares the same ones.",
+        ));
+    }
+    if bench.target_labels == Some(1) {
+        return Err(Failure::input(
+            "--target-labels 1: a class is fitted to two points at least; give 2 or more, or 0 for no semi-supervised rows.",
         ));
     }
     tasks(bench).map(|_| ())
@@ -444,7 +451,7 @@ fn about(labels: usize) -> Vec<String> {
         "Seconds are of fitting and moving on this machine, other work beside it counts too; ncf gives a map for points it has not seen and its inverse, couplings give neither.".to_string(),
     ];
     if labels > 0 {
-        about.push(format!("Labels alone: the {labels} target points a class whose labels are known, drawn by seed, are the only references. They are left out of the score in this row and in the semi-supervised one, so these two have slightly fewer points to get right than the others."));
+        about.push(format!("In the last two rows {labels} target points a class, drawn by seed, show their labels. Labels alone: they are the only references. ncf, {labels} labels a class: a class-conditional fit in which these points are the target of their class, and all points that of the whole; the references are the moved source points, as in the other rows. The shown points are left out of the score of these two rows alone, which so have slightly fewer points to get right."));
     }
     about
 }
@@ -553,30 +560,9 @@ fn one(
         }
         run.rows.push(clouds.row(name, &[], images)?);
     }
-    let mut config = bench.config(Method::NcfDual, n, m, d)?;
-    if bench.time_limit.is_none() {
-        config.time_limit = SECONDS;
-    }
-    let name = format!("{}, ncf", clouds.name);
-    let mut interrupted = false;
-    let row = clouds.row("ncf", &[], || {
-        let (solution, peak_memory_mb) = solve(&name, &config, problem_of(x, y, d, "quadratic")?)?;
-        interrupted = solution.outcome == Outcome::Interrupted;
-        let points = solution.map.forward(x)?;
-        let fit = Fit {
-            settings: config.clone(),
-            report: solution.report,
-            peak_memory_mb,
-        };
-        Ok(Moved {
-            points,
-            notes: Vec::new(),
-            fit: Some(fit),
-        })
-    })?;
-    if interrupted {
+    let Some(row) = fitted(bench, &clouds, "ncf", &[])? else {
         return Ok((run, false));
-    }
+    };
     run.rows.push(row);
     if labels == 0 {
         return Ok((run, true));
@@ -597,7 +583,67 @@ fn one(
         notes: Vec::new(),
         fit: None,
     });
+    let name = format!("ncf, {labels} labels a class");
+    let Some(row) = fitted(bench, &clouds, &name, &known)? else {
+        return Ok((run, false));
+    };
+    run.rows.push(row);
     Ok((run, true))
+}
+
+/// The row of our own fit: class by class where some target points have `known` labels, those without taking part in what the whole clouds have to satisfy. None if interrupted.
+fn fitted(
+    bench: &Bench,
+    clouds: &Clouds<'_>,
+    method: &str,
+    known: &[usize],
+) -> Result<Option<Row>> {
+    let (x, d) = (&clouds.x, clouds.d);
+    let (n, m) = (clouds.of_x.len(), clouds.of_y.len());
+    let (problem, mut config) = if known.is_empty() {
+        (
+            problem_of(x, &clouds.y, d, "quadratic")?,
+            bench.config(Method::NcfDual, n, m, d)?,
+        )
+    } else {
+        let source = Samples::from_f64(x, d)?
+            .named("source")
+            .with_labels(clouds.of_x.iter().map(usize::to_string).collect())?;
+        let seen = |j: usize| {
+            known
+                .binary_search(&j)
+                .ok()
+                .map(|_| clouds.of_y[j].to_string())
+        };
+        let target = Samples::from_f64(&clouds.y, d)?
+            .named("target")
+            .with_some_labels((0..m).map(seen).collect())?;
+        // As `fit --labels` sets them.
+        let settings = settings(Method::NcfDual, bench.effort, n, m, d)?.for_classes(n, m, d);
+        (
+            Problem::new(source, target, Box::new(Quadratic))?,
+            bench.overlaid(settings)?,
+        )
+    };
+    if bench.time_limit.is_none() {
+        config.time_limit = SECONDS;
+    }
+    let mut interrupted = false;
+    let row = clouds.row(method, known, || {
+        let name = format!("{}, {method}", clouds.name);
+        let (solution, peak_memory_mb) = solve(&name, &config, problem)?;
+        interrupted = solution.outcome == Outcome::Interrupted;
+        Ok(Moved {
+            points: solution.map.forward(x)?,
+            notes: Vec::new(),
+            fit: Some(Fit {
+                settings: config,
+                report: solution.report,
+                peak_memory_mb,
+            }),
+        })
+    })?;
+    Ok((!interrupted).then_some(row))
 }
 
 /// A line for each task, then means, then seconds.
