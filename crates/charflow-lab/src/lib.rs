@@ -8,12 +8,15 @@
 //! | [`mixture_to_map`] | the continuous Wasserstein-2 benchmark: a problem of any dimension with its true map |
 //! | [`known_costs`] | problems with their true map for each cost |
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
-//! | [`project`] | the first two principal components of both clouds together, for pictures of `d > 2` |
+//! | [`frechet`] | the Fréchet distance between clouds of features |
+//! | [`images`] | small pictures of one size, with their classes |
+//! | [`style`] | thickness and slant of handwriting, and how far they are kept |
+//! | [`project`] | principal components of several clouds together, for pictures of `d > 2` |
 //! | [`color`] | pictures as points: colour spaces, looks, look-up tables, histograms |
 //! | [`components`] | the first principal components of several clouds together |
 //! | [`discrete`] | couplings of finite clouds: exact, entropic, entropic with classes |
 //! | [`baselines`] | what others do about colours: histogram matching, Reinhard, the linear map |
-//! | [`figures`] | transport figure, flow strip, loss curves, each as PNG and SVG from one drawing |
+//! | [`figures`] | transport figure, flow strip, curves, densities, grids of images, each as PNG and SVG from one drawing |
 
 pub mod baselines;
 #[cfg(feature = "latent")]
@@ -24,6 +27,7 @@ pub mod datasets;
 pub mod discrete;
 mod error;
 pub mod figures;
+pub mod frechet;
 pub mod images;
 pub mod known_costs;
 #[cfg(feature = "latent")]
@@ -37,6 +41,7 @@ pub mod neural;
 pub mod project;
 #[cfg(feature = "latent")]
 pub mod shipped;
+pub mod style;
 
 pub use error::LabError;
 pub use mixture_to_map::MixtureToMap;

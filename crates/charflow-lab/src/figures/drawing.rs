@@ -69,6 +69,8 @@ pub(super) enum Item {
         ink: Ink,
         dash: Option<[f32; 2]>,
     },
+    /// A filled polygon.
+    Area { points: Vec<[f32; 2]>, ink: Ink },
     /// Filled circles of one radius.
     Dots {
         points: Vec<[f32; 2]>,
@@ -204,17 +206,19 @@ impl Drawing {
                     }
                     write!(out, " d=\"")?;
                     for line in lines {
-                        for (k, p) in line.iter().enumerate() {
-                            write!(
-                                out,
-                                "{}{} {}",
-                                if k == 0 { 'M' } else { 'L' },
-                                n(p[0]),
-                                n(p[1])
-                            )?;
-                        }
+                        write_path(out, line)?;
                     }
                     writeln!(out, "\"/>")?;
+                }
+                Item::Area { points, ink } => {
+                    write!(
+                        out,
+                        "<path fill=\"{}\"{} d=\"",
+                        ink.hex(),
+                        opacity("fill", *ink)
+                    )?;
+                    write_path(out, points)?;
+                    writeln!(out, "Z\"/>")?;
                 }
                 Item::Dots {
                     points,
@@ -319,16 +323,18 @@ impl Drawing {
                     };
                     let mut path = PathBuilder::new();
                     for line in lines {
-                        for (k, p) in line.iter().enumerate() {
-                            if k == 0 {
-                                path.move_to(p[0], p[1])
-                            } else {
-                                path.line_to(p[0], p[1])
-                            }
-                        }
+                        follow(&mut path, line);
                     }
                     if let Some(path) = path.finish() {
                         map.stroke_path(&path, &ink.paint(), &stroke, scale, None);
+                    }
+                }
+                Item::Area { points, ink } => {
+                    let mut path = PathBuilder::new();
+                    follow(&mut path, points);
+                    path.close();
+                    if let Some(path) = path.finish() {
+                        map.fill_path(&path, &ink.paint(), FillRule::Winding, scale, None);
                     }
                 }
                 Item::Dots {
@@ -491,6 +497,31 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// A line for the `d` of an SVG path.
+fn write_path(out: &mut String, line: &[[f32; 2]]) -> std::fmt::Result {
+    for (k, p) in line.iter().enumerate() {
+        write!(
+            out,
+            "{}{} {}",
+            if k == 0 { 'M' } else { 'L' },
+            n(p[0]),
+            n(p[1])
+        )?;
+    }
+    Ok(())
+}
+
+/// The same for the PNG.
+fn follow(path: &mut PathBuilder, line: &[[f32; 2]]) {
+    for (k, p) in line.iter().enumerate() {
+        if k == 0 {
+            path.move_to(p[0], p[1]);
+        } else {
+            path.line_to(p[0], p[1]);
+        }
+    }
 }
 
 /// A coordinate with at most two decimals.

@@ -91,6 +91,8 @@ pub struct LossFigure<'a> {
 pub(super) enum Look {
     /// Many points of a run: plain lines, logarithmic values, two panels in a row.
     Run,
+    /// The same on linear axes.
+    Linear,
     /// Few measurements at settings: a dot at each, values from zero, three panels in a row.
     Sweep,
 }
@@ -124,7 +126,7 @@ pub(super) fn lay_out(
     };
     if !panels.iter().any(|panel| panel.series.iter().any(finite)) {
         return Err(LabError::Input(
-            "there are no finite losses to draw".to_owned(),
+            "there are no finite values to draw".to_owned(),
         ));
     }
     let mut drawing = Drawing {
@@ -134,7 +136,7 @@ pub(super) fn lay_out(
         title: heading.to_owned(),
     };
     let mut top = if heading.is_empty() { 10.0 } else { 42.0 };
-    for row in panels.chunks(if look == Look::Run { 2 } else { 3 }) {
+    for row in panels.chunks(if look == Look::Sweep { 3 } else { 2 }) {
         let plans: Vec<Plan> = row.iter().map(|p| Plan::new(p, look)).collect();
         let head = plans.iter().map(Plan::head).fold(0.0, f32::max);
         let mut left = 0.0;
@@ -207,6 +209,7 @@ impl<'a> Plan<'a> {
         }
         let scale = match look {
             Look::Run => choose_scale(values, points().map(|p| p.1)),
+            Look::Linear => Scale::Linear,
             Look::Sweep if values[0] > 0.0 && values[1] > FAR_APART * values[0] => Scale::Log,
             Look::Sweep => {
                 values = [values[0].min(0.0), values[1].max(0.0)];
@@ -224,7 +227,9 @@ impl<'a> Plan<'a> {
         let least = curves().map(|p| p.0).filter(|x| *x > 0.0);
         let least = least.fold(f64::INFINITY, f64::min);
         let (x, x_scale) = match look {
-            Look::Run => (Axis::steps(steps[0] - pad, steps[1] + pad), Scale::Linear),
+            Look::Run | Look::Linear => {
+                (Axis::steps(steps[0] - pad, steps[1] + pad), Scale::Linear)
+            }
             // Settings that double from one to the next, and perhaps none at all.
             Look::Sweep if steps[0] >= 0.0 && steps[1] > FAR_APART * least => {
                 let scale = Scale::Symlog(10f64.powi(least.log10().floor() as i32));

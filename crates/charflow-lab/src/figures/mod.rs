@@ -7,19 +7,25 @@
 //! | [`LineTransportFigure`] | the same story for points on a line: densities, and paths in time |
 //! | [`DotFigure`] | numbers of several maps on several problems, a row for each |
 //! | [`LossFigure`] | losses against the step, with held-out values and noise floors |
+//! | [`AccuracyFigure`] | accuracies against the step, on linear axes |
 //! | [`SweepFigure`] | what came out against a setting |
 //! | [`ColorFigure`] | two pictures, each in the other's colours, with their histograms |
 //! | [`MontageFigure`] | pictures in a grid, as Figures 7 to 9 of the paper |
+//! | [`GridFigure`] | many small pictures with what a map makes of them, a row for each class, as Figure 4 |
+//! | [`DensityFigure`] | densities of clouds along principal components, as Figure 11 |
 //!
-//! All panels of a figure share their limits, axes are equal, and the limits contain every point, drawn or not. Of large clouds a fixed random subset is drawn;
+//! All panels of a figure of points share their limits, axes are equal, and the limits contain every point, drawn or not. Of large clouds a fixed random subset is drawn;
 //! the figure then says so. Colours are those of Okabe and Ito (and Tol's muted set for more than six classes), which colour-blind readers
 //! can tell apart. Files are written whole or not at all.
 
+mod accuracy;
 mod axis;
 mod color;
+mod density;
 mod dots;
 mod drawing;
 mod font;
+mod grid;
 mod line_transport;
 mod loss;
 mod montage;
@@ -30,8 +36,11 @@ mod strip;
 mod sweep;
 mod transport;
 
+pub use accuracy::AccuracyFigure;
 pub use color::ColorFigure;
+pub use density::{DensityFigure, DensityPanel};
 pub use dots::{DotFigure, DotRow};
+pub use grid::GridFigure;
 pub use line_transport::LineTransportFigure;
 pub use loss::{LossFigure, LossPanel, Series, Style};
 pub use montage::MontageFigure;
@@ -114,6 +123,11 @@ mod testing {
                 {
                     for p in lines.iter().flatten() {
                         assert!(within(*p, 0.0), "a line at {p:?} is outside {panels:?}");
+                    }
+                }
+                Item::Area { points, .. } => {
+                    for p in points {
+                        assert!(within(*p, 0.0), "an area at {p:?} is outside {panels:?}");
                     }
                 }
                 _ => {}

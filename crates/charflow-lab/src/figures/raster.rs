@@ -1,6 +1,7 @@
 //! A picture within a figure.
 
 use crate::LabError;
+use crate::images::Images;
 
 /// Pixels `[height, width, 3]`, 8 bits, small enough for a figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,29 @@ impl Raster {
         }
         let small = |side: usize| (side * most).div_ceil(long);
         Ok(shrunk(width, height, rgb, small(width), small(height)))
+    }
+
+    /// Image `i` (from 0) of several, grey or in colour.
+    ///
+    /// # Errors
+    /// No such image; channels that are neither one nor three.
+    pub fn of_image(images: &Images, i: usize) -> Result<Self, LabError> {
+        if i >= images.len() || !matches!(images.channels, 1 | 3) {
+            return Err(LabError::Input(format!(
+                "image {i} (from 0) of {} with {} channels cannot be drawn: it must exist, with one channel or three",
+                images.len(),
+                images.channels
+            )));
+        }
+        let (image, plane) = (images.one(i), images.height * images.width);
+        let byte = |v: f32| (255.0 * v).round() as u8;
+        let rgb = (0..plane)
+            .flat_map(|p| [0, 1, 2].map(|c| byte(image[c % images.channels * plane + p])));
+        Ok(Raster {
+            width: images.width,
+            height: images.height,
+            rgb: rgb.collect(),
+        })
     }
 
     /// Whether there are as many samples as the sides say: the fields are open, so figures ask at their door.
@@ -96,6 +120,22 @@ fn parts(old: usize, new: usize, k: usize) -> Vec<(usize, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn channels_of_images_become_colours() {
+        let values = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+        // One row of two pixels: red 0, 51; green 102, 153; blue 204, 255.
+        let colour = Images::new(3, 1, 2, values.to_vec()).unwrap();
+        let raster = Raster::of_image(&colour, 0).unwrap();
+        assert_eq!((raster.width, raster.height), (2, 1));
+        assert_eq!(raster.rgb, [0, 102, 204, 51, 153, 255]);
+        let grey = Images::new(1, 1, 2, values.to_vec()).unwrap();
+        let raster = Raster::of_image(&grey, 2).unwrap();
+        assert_eq!(raster.rgb, [204, 204, 204, 255, 255, 255]);
+        assert!(Raster::of_image(&grey, 3).is_err());
+        let two = Images::new(2, 1, 1, vec![0.5; 2]).unwrap();
+        assert!(Raster::of_image(&two, 0).is_err());
+    }
 
     #[test]
     fn whole_factors_give_means_of_blocks() {
