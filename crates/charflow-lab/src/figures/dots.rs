@@ -1,6 +1,7 @@
-//! Numbers of several things on several tasks: a row for each task, a dot for each thing on a logarithmic axis (Cleveland, "The Elements of Graphing Data", 1985).
+//! Numbers of several things on several tasks: a row for each task, a dot for each thing on one axis (Cleveland, "The Elements of Graphing Data", 1985).
 //!
-//! Each dot comes in two sides, filled and hollow, such as forward and backward. Rows stand in groups; a tick in a row marks what is asked for.
+//! A dot may come in two sides, filled and hollow, such as forward and backward. Rows stand in groups; a tick in a row marks what is asked for, where something is.
+//! Errors are drawn on a logarithmic axis, shares on a linear one.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,8 @@ pub struct DotRow {
     pub label: String,
     /// What was measured: whose it is, and the two sides. Values that are not finite are left out.
     pub dots: Vec<(String, [f64; 2])>,
-    /// The value asked for, at most.
-    pub asked: f64,
+    /// The value asked for, at most; none where nothing is.
+    pub asked: Option<f64>,
 }
 
 /// Groups of rows over one axis.
@@ -37,8 +38,10 @@ pub struct DotFigure<'a> {
     pub groups: &'a [(String, Vec<DotRow>)],
     /// Name of the axis.
     pub x_label: &'a str,
-    /// Names of the sides: filled, hollow.
-    pub sides: [&'a str; 2],
+    /// Names of the sides: filled, hollow; none where only the first is given.
+    pub sides: Option<[&'a str; 2]>,
+    /// Whether the axis is logarithmic; values below 0.001 are then drawn there.
+    pub logarithmic: bool,
 }
 
 impl DotFigure<'_> {
@@ -58,19 +61,29 @@ impl DotFigure<'_> {
                 names.push(name);
             }
         }
+        let (scale, least) = if self.logarithmic {
+            (Scale::Log, LEAST)
+        } else {
+            (Scale::Linear, f64::NEG_INFINITY)
+        };
         let values = rows()
             .flat_map(|row| row.dots.iter().flat_map(|d| d.1))
             .filter(|v| v.is_finite());
-        let [low, high] = values.fold([f64::INFINITY, 0.0_f64], |e, v| {
-            [e[0].min(v.max(LEAST)), e[1].max(v.max(LEAST))]
+        let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |e, v| {
+            [e[0].min(v.max(least)), e[1].max(v.max(least))]
         });
         if low > high {
             return Err(LabError::Input("there are no finite values to draw".into()));
         }
-        let asked = rows().map(|row| row.asked);
-        let low = asked.clone().fold(low, f64::min).max(LEAST);
-        let high = asked.fold(high, f64::max);
-        let axis = Axis::scaled(0.7 * low, 1.4 * high, Scale::Log);
+        let asked = rows().filter_map(|row| row.asked);
+        let low = asked.clone().fold(low, f64::min).max(least);
+        let high = asked.clone().fold(high, f64::max);
+        let axis = if self.logarithmic {
+            Axis::scaled(0.7 * low, 1.4 * high, scale)
+        } else {
+            Axis::scaled(low, high, scale)
+        };
+        let marked = asked.count() > 0;
 
         let labels = rows().map(|row| font::width(&row.label, LABEL_SIZE));
         let titles = self.groups.iter().map(|(t, _)| font::width(t, 12.0));
@@ -81,12 +94,12 @@ impl DotFigure<'_> {
             items: Vec::new(),
             title: self.x_label.to_string(),
         };
-        let x = |v: f64| left + WIDTH * axis.share(Scale::Log.apply(v.max(LEAST))) as f32;
+        let x = |v: f64| left + WIDTH * axis.share(scale.apply(v.max(least))) as f32;
         let ink = |name: &str| {
             let k = names.iter().position(|n| *n == name).unwrap_or(0);
             palette::category(k, names.len())
         };
-        let top = legend(&mut drawing, left, &names, self.sides, &ink);
+        let top = legend(&mut drawing, left, &names, self.sides, marked, &ink);
 
         let count: usize = rows().count();
         let bottom = top + HEADING * self.groups.len() as f32 + ROW * count as f32 + 6.0;
@@ -124,9 +137,10 @@ impl DotFigure<'_> {
                 );
                 let ends = [[left, middle], [left + WIDTH, middle]];
                 drawing.line(ends.to_vec(), 0.6, palette::GRID);
-                let goal = x(row.asked);
-                let mark = [[goal, middle - 0.5 * ROW], [goal, middle + 0.5 * ROW]];
-                drawing.line(mark.to_vec(), 1.4, palette::BORDER);
+                if let Some(goal) = row.asked.map(x) {
+                    let mark = [[goal, middle - 0.5 * ROW], [goal, middle + 0.5 * ROW]];
+                    drawing.line(mark.to_vec(), 1.4, palette::BORDER);
+                }
                 for (name, sides) in &row.dots {
                     // Hollow first: where both fall on one place, the filled one is seen within the ring.
                     for (k, v) in sides
@@ -166,17 +180,20 @@ fn legend(
     drawing: &mut Drawing,
     left: f32,
     names: &[&str],
-    sides: [&str; 2],
+    sides: Option<[&str; 2]>,
+    marked: bool,
     ink: &dyn Fn(&str) -> Ink,
 ) -> f32 {
     let mut entries: Vec<(String, bool, Option<Ink>)> = names
         .iter()
         .map(|name| ((*name).to_string(), false, Some(ink(name))))
         .collect();
-    for (k, side) in sides.into_iter().enumerate() {
+    for (k, side) in sides.into_iter().flatten().enumerate() {
         entries.push((side.to_string(), k == 1, Some(palette::QUIET)));
     }
-    entries.push(("asked, at most".into(), false, None));
+    if marked {
+        entries.push(("asked, at most".into(), false, None));
+    }
     let (mut x, mut y) = (left, 20.0);
     for (text, hollow, ink) in entries {
         let wide = 30.0 + font::width(&text, LABEL_SIZE);
@@ -230,7 +247,7 @@ mod tests {
                 .zip(values)
                 .map(|(name, v)| ((*name).to_string(), [v, 0.4 * v]))
                 .collect(),
-            asked: 2.0,
+            asked: Some(2.0),
         };
         vec![
             (
@@ -256,7 +273,8 @@ mod tests {
         let figure = DotFigure {
             groups: &groups,
             x_label: "L2-UVP, %",
-            sides: ["forward", "backward"],
+            sides: Some(["forward", "backward"]),
+            logarithmic: true,
         };
         let drawing = figure.drawing().unwrap();
         super::super::testing::look(&drawing, "dots");
@@ -269,11 +287,48 @@ mod tests {
     }
 
     #[test]
+    fn shares_have_one_side_a_linear_axis_and_no_mark() {
+        let names = [
+            "none", "linear", "exact", "sinkhorn", "classes", "ncf", "labels",
+        ];
+        let row = |k: usize| DotRow {
+            label: format!("task {k}"),
+            dots: names
+                .iter()
+                .enumerate()
+                .map(|(i, name)| {
+                    (
+                        (*name).to_string(),
+                        [40.0 + ((7 * i + 5 * k) % 23) as f64, f64::NAN],
+                    )
+                })
+                .collect(),
+            asked: None,
+        };
+        let groups = [("features".to_string(), (0..3).map(row).collect())];
+        let figure = DotFigure {
+            groups: &groups,
+            x_label: "accuracy, %",
+            sides: None,
+            logarithmic: false,
+        };
+        let drawing = figure.drawing().unwrap();
+        super::super::testing::look(&drawing, "dots-shares");
+        super::super::testing::assert_inside(&drawing, 1);
+        let dots = drawing
+            .items
+            .iter()
+            .filter(|item| matches!(item, Item::Dots { .. }));
+        assert_eq!(dots.count(), 7 + 7 * 3);
+    }
+
+    #[test]
     fn nothing_to_draw_is_told() {
         let figure = DotFigure {
             groups: &[],
             x_label: "",
-            sides: ["", ""],
+            sides: None,
+            logarithmic: false,
         };
         assert!(figure.drawing().is_err());
     }

@@ -360,7 +360,7 @@ fn draw(runs: &[Run], out: &Path) -> Result<bool> {
         let row = DotRow {
             label: kind_and_number(&asked.cost),
             dots: dots.collect(),
-            asked: asked.uvp_percent,
+            asked: Some(asked.uvp_percent),
         };
         match groups.last_mut().filter(|(t, _)| *t == title) {
             Some((_, rows)) => rows.push(row),
@@ -373,7 +373,8 @@ fn draw(runs: &[Run], out: &Path) -> Result<bool> {
     DotFigure {
         groups: &groups,
         x_label: "L2-UVP, %",
-        sides: ["forward", "backward"],
+        sides: Some(["forward", "backward"]),
+        logarithmic: true,
     }
     .save(&out.join("error"))?;
     Ok(true)

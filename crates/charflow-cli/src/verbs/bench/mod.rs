@@ -6,9 +6,11 @@
 //! | `known` | fits problems with a known answer, judges them, writes table and figure |
 //! | `cite` | cells of a left-out day |
 //! | `elastic` | cells under a cost that lets coordinates rest |
+//! | `adapt` | features of two domains: labels carried from one to the other |
 //! | `color` | pairs of pictures that take on each other's colours |
 //! | `record` | `record.json`, and what it says of the machine |
 
+mod adapt;
 mod cite;
 mod color;
 mod costs;
@@ -35,9 +37,10 @@ use std::path::PathBuf;
 /// another map. study: what each part of the method is worth, on one problem of w2 (on a random one of its
 /// form if there are no files), the same time for each. cite: single cells, a left-out day predicted from the days around it; --data holds
 /// cite_pca100_day2.npy and so on. elastic: the same cells from day 2 to day 7 under the cost |v|^2 / 2 + gamma sum_i |v_i|, for several gammas: how many coordinates of a
-/// displacement are exactly zero, at what mismatch and what cost.
+/// displacement are exactly zero, at what mismatch and what cost. adapt: features of pictures in two domains (digits of USPS and MNIST, objects of Office-Caltech), labelled on one side; the source is moved onto
+/// the target and its labels are carried over, by every method; --data holds usps_mnist_16x16 and office_caltech_surf.
 ///
-/// Writes record.json (settings, scores, curves, the machine), table.md and, where there are curves, error.png and error.svg (elastic: zeros.png and zeros.svg). The truth is recorded as a fit goes on and
+/// Writes record.json (settings, scores, curves, the machine), table.md and, where there are curves, error.png and error.svg (elastic: zeros.png and zeros.svg; adapt: accuracy.png and accuracy.svg). The truth is recorded as a fit goes on and
 /// never used to choose a model. Ctrl-C ends a bench with what is done.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -52,7 +55,7 @@ pub struct Bench {
     /// Dimensions, with commas [default: all there are; study: 8; costs: those of the problem pair, 8,32]
     #[arg(long, value_name = "D", value_delimiter = ',')]
     dims: Vec<usize>,
-    /// cite and elastic: principal components, with commas [default: 50,100; elastic: 50]
+    /// cite, elastic, adapt: principal components, with commas [default: 50,100; elastic: 50; adapt: 64 for digits, 32 for objects]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     components: Vec<usize>,
     /// elastic: gammas, with commas, in the unit of the cells [default: 0, 1/2, 1, 2, ... 32 times the median move of a coordinate under the linear map]
@@ -84,6 +87,12 @@ pub struct Bench {
     /// color, mnist: draw no montages, no grids
     #[arg(long)]
     no_figures: bool,
+    /// adapt: a task, such as usps-mnist or amazon-dslr; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    task: Vec<String>,
+    /// adapt: target points a class whose labels the semi-supervised rows may see; 0 for no such rows [default: 3]
+    #[arg(long, value_name = "N")]
+    target_labels: Option<usize>,
     /// How much work a fit is given
     #[arg(long, value_enum, default_value_t = Effort::Normal)]
     effort: Effort,
@@ -105,7 +114,7 @@ pub struct Bench {
     /// Optimisation steps of each fit
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m; costs: 5m; elastic: 90s]
+    /// Time of each fit: 90, 90s, 5m, 1h; 0 for no limit [default: none; study: 2m; costs: 5m; elastic: 90s; adapt: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     time_limit: Option<f64>,
     /// Threads; 0 for all cores. Results do not depend on it
@@ -127,6 +136,7 @@ enum Name {
     Study,
     Cite,
     Elastic,
+    Adapt,
     Color,
     Mnist,
 }
@@ -224,6 +234,7 @@ impl Bench {
             Name::Study => study::run(&self),
             Name::Cite => cite::run(&self),
             Name::Elastic => elastic::run(&self),
+            Name::Adapt => adapt::run(&self),
             Name::Color => color::run(&self),
             #[cfg(feature = "latent")]
             Name::Mnist => mnist::run(&self),
@@ -234,21 +245,26 @@ impl Bench {
 
     /// What is wrong with the command line is told before data are read or drawn.
     fn check(&self) -> Result<()> {
-        let cells = matches!(self.name, Name::Cite | Name::Elastic);
+        let cells = matches!(self.name, Name::Cite | Name::Elastic | Name::Adapt);
         if cells && (!self.dims.is_empty() || self.samples.is_some()) {
             return Err(Failure::input(
-                "cite and elastic have no --dims and no --samples: their dimensions are --components, and all cells are taken.",
+                "cite, elastic and adapt have no --dims and no --samples: their dimensions are --components, and all points are taken.",
             ));
         }
         if !cells && !self.components.is_empty() {
             return Err(Failure::input(
-                "--components goes with cite and elastic; here it is --dims.",
+                "--components goes with cite, elastic and adapt; here it is --dims.",
             ));
         }
         if self.name == Name::Elastic {
             elastic::check(self)?;
         } else if !self.gamma.is_empty() {
             return Err(Failure::input("--gamma goes with elastic."));
+        }
+        if self.name == Name::Adapt {
+            adapt::check(self)?;
+        } else if !self.task.is_empty() || self.target_labels.is_some() {
+            return Err(Failure::input("--task and --target-labels go with adapt."));
         }
         if self.name == Name::Color {
             if !self.dims.is_empty() || self.samples.is_some() || self.method != [Method::NcfDual] {
