@@ -13,7 +13,6 @@
 //! | [`style`] | thickness and slant of handwriting, and how far they are kept |
 //! | [`project`] | principal components of several clouds together, for pictures of `d > 2` |
 //! | [`color`] | pictures as points: colour spaces, looks, look-up tables, histograms |
-//! | [`components`] | the first principal components of several clouds together |
 //! | [`discrete`] | couplings of finite clouds: exact, entropic, entropic with classes |
 //! | [`baselines`] | what others do about colours: histogram matching, Reinhard, the linear map |
 //! | [`figures`] | transport figure, flow strip, curves, densities, grids of images, each as PNG and SVG from one drawing |
@@ -22,7 +21,6 @@ pub mod baselines;
 #[cfg(feature = "latent")]
 pub mod classifier;
 pub mod color;
-pub mod components;
 pub mod datasets;
 pub mod discrete;
 mod error;

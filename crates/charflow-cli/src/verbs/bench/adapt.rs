@@ -19,10 +19,10 @@ use charflow::map::ForwardMap;
 use charflow::solver::{Config, Outcome, Report};
 use charflow::{Problem, Samples};
 use charflow_io::read_npz_matrix;
-use charflow_lab::components::Components;
 use charflow_lab::discrete::{Sinkhorn, SinkhornClasses, exact, squared_distances};
 use charflow_lab::figures::{DotFigure, DotRow};
 use charflow_lab::metrics::{column_statistics, nearest_class_accuracy};
+use charflow_lab::project::Components;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -471,8 +471,11 @@ fn one(
         .copied()
         .unwrap_or(features.components());
     let width = features.width();
-    let components = Components::fit(&[&source.x, &target.x], width, asked)?;
-    let d = components.dim();
+    // So many points span no more.
+    let span = source.classes.len() + target.classes.len() - 1;
+    let d = asked.min(width).min(span);
+    let components = Components::fit(&[&source.x, &target.x], width, d)?;
+    let kept = 100.0 * components.explained().iter().sum::<f64>();
     let clouds = Clouds {
         name: task_name(task),
         d,
@@ -484,15 +487,14 @@ fn one(
     let (n, m) = (clouds.of_x.len(), clouds.of_y.len());
     tell(&format!(
         "{}: {n} and {m} points, {d} of {width} components keep {:.1} % of the variance",
-        clouds.name,
-        100.0 * components.kept()
+        clouds.name, kept
     ));
     let mut run = Run {
         task: clouds.name.clone(),
         features: features.name(),
         points: [n, m],
         components: d,
-        variance_kept_percent: 100.0 * components.kept(),
+        variance_kept_percent: kept,
         rows: Vec::new(),
     };
     let (x, y) = (&clouds.x, &clouds.y);
