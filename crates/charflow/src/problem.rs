@@ -635,6 +635,42 @@ mod tests {
     }
 
     #[test]
+    fn points_without_a_label_take_part_in_the_whole_only() {
+        let some: Vec<Option<String>> = (0..100)
+            .map(|i| (i < 6).then(|| ["a", "b"][i % 2].to_string()))
+            .collect();
+        let target = grid(100, 2).with_some_labels(some).unwrap().named("t");
+        assert_eq!(
+            (target.class_name(1), target.class_name(6)),
+            (Some("b"), None)
+        );
+        let pair = problem(labelled(&[("a", 40), ("b", 40)], "s"), target).unwrap();
+        let Pairing::ByClass { target, whole, .. } = pair.pairing() else {
+            panic!("{:?}", pair.pairing());
+        };
+        assert!(*whole);
+        assert_eq!(target, &vec![vec![0, 2, 4], vec![1, 3, 5]]);
+        // The few labelled points are all learnt from, and points are held out on both sides all the same.
+        let (s, t) = pair.split(0, 0.2).unwrap();
+        assert!((0..6).all(|i| t.train.contains(&i)), "{t:?}");
+        assert_eq!((s.held_out.len(), t.held_out.len()), (16, 19));
+        assert_eq!(t.train.len() + t.held_out.len(), 100);
+    }
+
+    #[test]
+    fn labels_that_are_all_missing_are_refused() {
+        let message = grid(3, 2)
+            .named("bare")
+            .with_some_labels(vec![None; 3])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("bare") && message.contains("none of the 3"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn classes_are_paired_by_name() {
         let pair = problem(
             labelled(&[("b", 3), ("a", 2)], "s"),
@@ -645,6 +681,7 @@ mod tests {
             names,
             source,
             target,
+            whole: false,
         } = pair.pairing()
         else {
             panic!("expected classes");

@@ -79,7 +79,7 @@ pub struct Bench {
     /// color: at most so many pairs of each group
     #[arg(long, value_name = "N")]
     pairs: Option<usize>,
-    /// mnist: a task, fashion-to-mnist, pairs or shift; may be repeated [default: all]
+    /// mnist: a task, fashion-to-mnist, pairs or shift; adapt: such as usps-mnist or amazon-dslr; may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     task: Vec<String>,
     #[command(flatten)]
@@ -87,9 +87,6 @@ pub struct Bench {
     /// color, mnist: draw no montages, no grids
     #[arg(long)]
     no_figures: bool,
-    /// adapt: a task, such as usps-mnist or amazon-dslr; may be repeated [default: all]
-    #[arg(long, value_name = "NAME")]
-    task: Vec<String>,
     /// adapt: target points a class whose labels the semi-supervised rows may see; 0 for no such rows [default: 3]
     #[arg(long, value_name = "N")]
     target_labels: Option<usize>,
@@ -263,8 +260,8 @@ impl Bench {
         }
         if self.name == Name::Adapt {
             adapt::check(self)?;
-        } else if !self.task.is_empty() || self.target_labels.is_some() {
-            return Err(Failure::input("--task and --target-labels go with adapt."));
+        } else if self.target_labels.is_some() {
+            return Err(Failure::input("--target-labels goes with adapt."));
         }
         if self.name == Name::Color {
             if !self.dims.is_empty() || self.samples.is_some() || self.method != [Method::NcfDual] {
@@ -284,10 +281,13 @@ impl Bench {
                     "mnist has no --dims, --samples and --method: its points are the latents of all images, its settings those of fit --labels.",
                 ));
             }
-        } else if self.mnist.given() || !self.task.is_empty() {
+        } else if self.mnist.given() {
             return Err(Failure::input(
-                "--task, --latents, --labels-per-class, --permute-labels, --retrain and --no-ablation go with mnist.",
+                "--latents, --labels-per-class, --permute-labels, --retrain and --no-ablation go with mnist.",
             ));
+        }
+        if !self.task.is_empty() && !matches!(self.name, Name::Mnist | Name::Adapt) {
+            return Err(Failure::input("--task goes with mnist and adapt."));
         }
         let asked = [
             ("--problem", !self.problem.is_empty()),
