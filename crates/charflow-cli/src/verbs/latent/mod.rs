@@ -26,9 +26,9 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  charflow latent train train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz -o digits.safetensors
-  charflow latent encode digits.safetensors t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz -o points.csv
-  charflow latent decode digits.safetensors points.csv --drop label -o sheet.png")]
+  charflow latent train images-idx3-ubyte.gz --labels labels-idx1-ubyte.gz -o digits.safetensors
+  charflow latent encode digits.safetensors images-idx3-ubyte.gz -o points.csv
+  charflow latent decode digits.safetensors points.csv -o sheet.png")]
 pub struct Latent {
     #[command(subcommand)]
     verb: Verb,
