@@ -255,10 +255,17 @@ fn options_that_do_not_go_together_are_told() {
     ] {
         adapt(&place, line).refused(parts);
     }
-    for line in ["bench w2 --task usps-mnist", "bench cite --target-labels 1"] {
-        place
-            .run(line)
-            .refused(&["--task and --target-labels go with adapt"]);
+    for (line, part) in [
+        (
+            "bench w2 --task usps-mnist",
+            "--task goes with mnist and adapt",
+        ),
+        (
+            "bench cite --target-labels 1",
+            "--target-labels goes with adapt",
+        ),
+    ] {
+        place.run(line).refused(&[part]);
     }
     assert!(place.names(".").is_empty(), "{:?}", place.names("."));
 }
