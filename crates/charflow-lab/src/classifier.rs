@@ -143,14 +143,11 @@ impl Classifier {
     /// # Errors
     /// [`LabError::Input`] if they cannot be put together.
     pub fn to_bytes(&self) -> Result<Vec<u8>, LabError> {
-        let [channels, height, width] = self.sides;
         to_bytes(
             &self.network,
+            KIND,
+            self.sides,
             &[
-                ("kind", KIND.into()),
-                ("channels", channels.to_string()),
-                ("height", height.to_string()),
-                ("width", width.to_string()),
                 ("classes", self.classes.to_string()),
                 ("network_width", self.width.to_string()),
             ],
@@ -163,11 +160,7 @@ impl Classifier {
     /// [`LabError::Input`] if they are something else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LabError> {
         let facts = Facts::read(bytes, KIND)?;
-        let sides = [
-            facts.get("channels")?,
-            facts.get("height")?,
-            facts.get("width")?,
-        ];
+        let sides = facts.sides()?;
         let (classes, width) = (facts.get("classes")?, facts.get("network_width")?);
         let network = seeded(0, |d| Network::new(sides[0], width, classes, d)).valid();
         Ok(Self {

@@ -317,15 +317,12 @@ impl Vae {
     /// # Errors
     /// [`LabError::Input`] if they cannot be put together.
     pub fn to_bytes(&self) -> Result<Vec<u8>, LabError> {
-        let [channels, height, width] = self.shape.sides;
         let list = |v: &[f32]| v.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
         to_bytes(
             &self.network,
+            KIND,
+            self.shape.sides,
             &[
-                ("kind", KIND.into()),
-                ("channels", channels.to_string()),
-                ("height", height.to_string()),
-                ("width", width.to_string()),
                 ("classes", self.shape.classes.unwrap_or(0).to_string()),
                 ("latent", self.shape.latent.to_string()),
                 ("network_width", self.shape.width.to_string()),
@@ -343,11 +340,7 @@ impl Vae {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LabError> {
         let facts = Facts::read(bytes, KIND)?;
         let shape = Shape {
-            sides: [
-                facts.get("channels")?,
-                facts.get("height")?,
-                facts.get("width")?,
-            ],
+            sides: facts.sides()?,
             latent: facts.get("latent")?,
             width: facts.get("network_width")?,
             classes: Some(facts.get("classes")?).filter(|&c: &usize| c > 0),

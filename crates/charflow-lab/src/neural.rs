@@ -248,7 +248,7 @@ pub(crate) fn train<M: Module>(
 }
 
 /// A convolution of 3 x 3 with an edge of zeros that keeps the size, or halves it.
-pub(crate) fn conv3(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
+fn conv3(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([from, to], [3, 3])
         .with_stride([stride, stride])
         .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -327,12 +327,19 @@ impl Trunk {
     }
 }
 
-/// A network's weights and facts about it, as the bytes of a safetensors file.
+/// A network's weights and facts about it, as the bytes of a safetensors file: what kind of network it is, the sides of its images, and others.
 pub(crate) fn to_bytes<M: Module>(
     network: &M,
+    kind: &str,
+    [channels, height, width]: [usize; 3],
     facts: &[(&str, String)],
 ) -> Result<Vec<u8>, LabError> {
-    let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("kind", kind)
+        .metadata("channels", channels.to_string())
+        .metadata("height", height.to_string())
+        .metadata("width", width.to_string());
     for (key, value) in facts {
         store = store.metadata(*key, value);
     }
@@ -362,6 +369,18 @@ impl Facts {
                 found.map_or("weights of something else", String::as_str)
             ))),
         }
+    }
+
+    /// Sides of the network's images, `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// As for [`Facts::get`].
+    pub(crate) fn sides(&self) -> Result<[usize; 3], LabError> {
+        Ok([
+            self.get("channels")?,
+            self.get("height")?,
+            self.get("width")?,
+        ])
     }
 
     /// # Errors

@@ -1,22 +1,12 @@
 //! `bench adapt` on tiny features, and what it says about files it cannot use.
 
-use crate::place::{Ended, Place, end};
+use crate::place::{Ended, Place, bench, real_data};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A bench whose fits take a moment.
 fn adapt(place: &Place, line: &str) -> Ended {
-    let mut command = place.command(["bench", "adapt"]);
-    command
-        .args(line.split_whitespace())
-        .args([
-            "--set",
-            "network.hidden=[8]",
-            "--set",
-            "held_out.patience=0",
-        ])
-        .env_remove("CHARFLOW_DATA");
-    end(&mut command)
+    bench(place, &format!("adapt {line}"))
 }
 
 /// An array as `.npy`.
@@ -273,17 +263,9 @@ fn options_that_do_not_go_together_are_told() {
 /// The real features, where they are at hand.
 #[test]
 fn real_features() {
-    let folder = match std::env::var_os("CHARFLOW_DATA") {
-        Some(f) => PathBuf::from(f),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-    };
-    if !folder.join("office_caltech_surf").is_dir() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no office_caltech_surf; set CHARFLOW_DATA to the folder of real data"
-        );
+    let Some(folder) = real_data(&["office_caltech_surf"]) else {
         return;
-    }
+    };
     let place = Place::new();
     let data = folder.to_string_lossy();
     let line = format!("--data {data} --task dslr-webcam --task webcam-dslr --steps 3 -o out");

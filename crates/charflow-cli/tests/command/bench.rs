@@ -1,22 +1,6 @@
 //! `bench`: small ones from end to end, and what it says when it cannot.
 
-use crate::place::{Ended, Place, end};
-use std::path::PathBuf;
-
-/// A bench with fits that take a moment, and no data but what the line names.
-fn bench(place: &Place, line: &str) -> Ended {
-    let mut command = place.command(["bench"]);
-    command
-        .args(line.split_whitespace())
-        .args([
-            "--set",
-            "network.hidden=[8]",
-            "--set",
-            "held_out.patience=0",
-        ])
-        .env_remove("CHARFLOW_DATA");
-    end(&mut command)
-}
+use crate::place::{Place, bench, real_data};
 
 fn json(text: &[u8]) -> serde_json::Value {
     serde_json::from_slice(text).unwrap()
@@ -336,18 +320,9 @@ fn a_folder_that_cannot_be_written_to_is_said_before_the_work() {
 /// The real files, where they are at hand.
 #[test]
 fn the_benchmarks_own_files() {
-    let folder = match std::env::var_os("CHARFLOW_DATA") {
-        Some(f) => PathBuf::from(f),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-    };
-    if !folder.join("w2bench").is_dir() || !folder.join("singlecell_cite").is_dir() {
-        use std::io::Write;
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no w2bench and singlecell_cite; set CHARFLOW_DATA to the folder of real data"
-        );
+    let Some(folder) = real_data(&["w2bench", "singlecell_cite"]) else {
         return;
-    }
+    };
     let place = Place::new();
     let data = folder.to_string_lossy();
     let ended = bench(

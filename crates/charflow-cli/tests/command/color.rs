@@ -1,6 +1,6 @@
 //! `charflow color`: two pictures from end to end, the tables in another program, and what is said of pictures that cannot be used.
 
-use crate::place::{Ended, Place, end};
+use crate::place::{Ended, Place, end, real_data, skipped};
 use charflow_io::picture::{Levels, Picture};
 use std::process::Command;
 
@@ -20,12 +20,6 @@ fn png(place: &Place, name: &str, width: u32, height: u32, color: impl Fn(u32, u
         _ => image::ExtendedColorType::Rgba8,
     };
     image::save_buffer(place.path(name), &samples, width, height, kind).unwrap();
-}
-
-/// Said aloud: what a test prints is swallowed otherwise.
-fn skipped(why: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// Numbers that look random, from 0 to 1.
@@ -588,15 +582,10 @@ fn the_benchmark_from_end_to_end() {
 /// The real pairs, where they are at hand: our scores of the pictures as they are against those that came with the data, from another program, and a short fit against the baselines.
 #[test]
 fn scores_of_real_pictures_are_those_of_another_program() {
-    let folder = std::env::var_os("CHARFLOW_DATA").map_or_else(
-        || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        std::path::PathBuf::from,
-    );
-    let table = folder.join("color_pairs/pairs.csv");
-    if !table.is_file() {
-        skipped("no color_pairs; set CHARFLOW_DATA to the folder of real data");
+    let Some(folder) = real_data(&["color_pairs/pairs.csv"]) else {
         return;
-    }
+    };
+    let table = folder.join("color_pairs/pairs.csv");
     let place = Place::new();
     let line = format!(
         "bench color --data {} --role dev --pairs 1 --no-figures --effort quick --steps 300 -o out",

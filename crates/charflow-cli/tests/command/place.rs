@@ -151,3 +151,40 @@ pub fn end(command: &mut Command) -> Ended {
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
+
+/// A bench with fits that take a moment, and no data but what the line names.
+pub fn bench(place: &Place, line: &str) -> Ended {
+    let mut command = place.command(["bench"]);
+    command
+        .args(line.split_whitespace())
+        .args([
+            "--set",
+            "network.hidden=[8]",
+            "--set",
+            "held_out.patience=0",
+        ])
+        .env_remove("CHARFLOW_DATA");
+    end(&mut command)
+}
+
+/// The folder of real data, if all of these are in it; says aloud what is skipped otherwise.
+pub fn real_data(needed: &[&str]) -> Option<PathBuf> {
+    let folder = match std::env::var_os("CHARFLOW_DATA") {
+        Some(f) => PathBuf::from(f),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+    };
+    if needed.iter().all(|name| folder.join(name).exists()) {
+        return Some(folder);
+    }
+    skipped(&format!(
+        "no {}; set CHARFLOW_DATA to the folder of real data",
+        needed.join(" and ")
+    ));
+    None
+}
+
+/// Says aloud that a test is skipped: what a test prints is swallowed otherwise.
+pub fn skipped(why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}

@@ -1,6 +1,6 @@
 //! Some rows of a table: chosen by a column they are as good as a file of their own.
 
-use crate::place::Place;
+use crate::place::{Place, real_data};
 use charflow_io::{Precision, ReadOptions, Writer, read};
 
 /// `all.csv`: the points of `a.csv` at time 0, those of `b.csv` at time 2, and others between them, in turn; the time last.
@@ -253,19 +253,10 @@ fn memory_does_not_grow_with_the_rows_passed_over() {
 /// The real table, where it is at hand.
 #[test]
 fn a_time_course_in_one_file() {
-    let folder = match std::env::var_os("CHARFLOW_DATA") {
-        Some(f) => std::path::PathBuf::from(f),
-        None => std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+    let Some(folder) = real_data(&["singlecell_small/hematopoiesis_2d.csv"]) else {
+        return;
     };
     let table = folder.join("singlecell_small/hematopoiesis_2d.csv");
-    if !table.is_file() {
-        use std::io::Write;
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no hematopoiesis_2d.csv; set CHARFLOW_DATA to the folder of real data"
-        );
-        return;
-    }
     let place = Place::new();
     std::fs::copy(&table, place.path("cells.csv")).unwrap();
     let rows = "--source-rows time_index=0 --target-rows time_index=2";

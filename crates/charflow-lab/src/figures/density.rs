@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::axis::Axis;
 use super::drawing::{Anchor, Drawing, Ink, Item};
-use super::panel::{
-    Frame, LABEL_SIZE, TICK_SIZE, TITLE_SIZE, check_cloud, padded, turned, with_note,
-};
+use super::panel::{Frame, LABEL_SIZE, TICK_SIZE, check_cloud, heading, padded, turned, with_note};
 use super::{font, palette};
 use crate::LabError;
 use crate::project::Components;
@@ -107,16 +105,7 @@ impl DensityFigure<'_> {
             sides.sum::<f32>() + 16.0
         };
         drawing.width = plans.chunks(ACROSS).map(wide).fold(0.0, f32::max);
-        if !self.title.is_empty() {
-            let text = font::fit(self.title, TITLE_SIZE, drawing.width - 24.0);
-            drawing.text(
-                [0.5 * drawing.width, 24.0],
-                text,
-                TITLE_SIZE,
-                Anchor::Middle,
-                palette::TEXT,
-            );
-        }
+        heading(&mut drawing, self.title);
         let mut top = if self.title.is_empty() { 6.0 } else { 36.0 };
         top += legend(&mut drawing, &names, top);
         for row in plans.chunks(ACROSS) {

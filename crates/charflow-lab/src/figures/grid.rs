@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::drawing::{Anchor, Drawing};
-use super::panel::{LABEL_SIZE, TITLE_SIZE};
+use super::panel::{LABEL_SIZE, heading};
 use super::{Raster, font, palette};
 use crate::LabError;
 use crate::images::Images;
@@ -79,15 +79,7 @@ impl GridFigure<'_> {
             items: Vec::new(),
             title: self.title.to_owned(),
         };
-        if !self.title.is_empty() {
-            drawing.text(
-                [0.5 * width, 24.0],
-                font::fit(self.title, TITLE_SIZE, width - 24.0),
-                TITLE_SIZE,
-                Anchor::Middle,
-                palette::TEXT,
-            );
-        }
+        heading(&mut drawing, self.title);
         for (r, (name, indices)) in self.rows.iter().enumerate() {
             let y = top + cell[1] * r as f32;
             drawing.text(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::axis::Axis;
 use super::drawing::{Anchor, Drawing, Item};
 use super::panel::{
-    Frame, LABEL_SIZE, TITLE_SIZE, check_cloud, drawn_order, padded, turned, with_note,
+    Frame, LABEL_SIZE, check_cloud, drawn_order, heading, padded, turned, with_note,
 };
 use super::{font, palette};
 use crate::LabError;
@@ -185,16 +185,7 @@ impl LineTransportFigure<'_> {
 
         drawing.width = left + PANEL[0] + 16.0;
         drawing.height = top + PANEL[1] + 38.0;
-        if !self.title.is_empty() {
-            let text = font::fit(self.title, TITLE_SIZE, drawing.width - 24.0);
-            drawing.text(
-                [0.5 * drawing.width, 24.0],
-                text,
-                TITLE_SIZE,
-                Anchor::Middle,
-                palette::TEXT,
-            );
-        }
+        heading(&mut drawing, self.title);
         Ok(drawing)
     }
 

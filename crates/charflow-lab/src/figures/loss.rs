@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::axis::{Axis, Scale};
 use super::drawing::{Anchor, Drawing, Ink, Item};
-use super::panel::{Frame, LABEL_SIZE, TITLE_SIZE, padded, turned, with_note};
+use super::panel::{self, Frame, LABEL_SIZE, padded, turned, with_note};
 use super::{font, palette};
 use crate::LabError;
 
@@ -149,16 +149,7 @@ pub(super) fn lay_out(
         top += head + PANEL[1] + 48.0;
     }
     drawing.height = top - 8.0;
-    if !heading.is_empty() {
-        let text = font::fit(heading, TITLE_SIZE, drawing.width - 24.0);
-        drawing.text(
-            [0.5 * drawing.width, 24.0],
-            text,
-            TITLE_SIZE,
-            Anchor::Middle,
-            palette::TEXT,
-        );
-    }
+    panel::heading(&mut drawing, heading);
     Ok(drawing)
 }
 

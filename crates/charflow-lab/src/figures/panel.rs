@@ -28,6 +28,21 @@ pub(super) struct Frame {
     pub y: Axis,
 }
 
+/// Draws a figure's title in the middle of its head, cut if the drawing is too narrow; none for an empty one.
+pub fn heading(drawing: &mut Drawing, title: &str) {
+    if title.is_empty() {
+        return;
+    }
+    let text = font::fit(title, TITLE_SIZE, drawing.width - 24.0);
+    drawing.text(
+        [0.5 * drawing.width, 24.0],
+        text,
+        TITLE_SIZE,
+        Anchor::Middle,
+        palette::TEXT,
+    );
+}
+
 impl Frame {
     /// Pixels of a point given in the axes' numbers.
     pub fn place(&self, x: f64, y: f64) -> [f32; 2] {
@@ -187,16 +202,7 @@ impl Row {
             items: Vec::new(),
             title: title.to_owned(),
         };
-        if !title.is_empty() {
-            let text = font::fit(title, TITLE_SIZE, width - 24.0);
-            drawing.text(
-                [0.5 * width, 24.0],
-                text,
-                TITLE_SIZE,
-                Anchor::Middle,
-                palette::TEXT,
-            );
-        }
+        heading(&mut drawing, title);
         let mut frames = Vec::new();
         for (k, name) in panels.iter().enumerate() {
             let at = [left + k as f32 * (PANEL + GAP), top];

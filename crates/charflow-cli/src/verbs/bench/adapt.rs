@@ -9,7 +9,7 @@
 
 use super::known::{problem_of, solve};
 use super::record::{Record, markdown};
-use super::{Bench, Method, settings};
+use super::{Bench, Method};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
 use crate::terminal::{duration, tell};
@@ -381,11 +381,13 @@ impl Moved {
 }
 
 /// `count` rows of each class, by seed, ascending.
-fn draw_labels(classes: &[usize], count: usize, seed: u64) -> Vec<usize> {
+pub fn draw_labels<C: Copy + Into<usize>>(classes: &[C], count: usize, seed: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut drawn = Vec::new();
     for k in 0..CLASSES {
-        let mut rows: Vec<usize> = (0..classes.len()).filter(|j| classes[*j] == k).collect();
+        let mut rows: Vec<usize> = (0..classes.len())
+            .filter(|j| classes[*j].into() == k)
+            .collect();
         for place in 0..count.min(rows.len()) {
             let other = rng.random_range(place..rows.len());
             rows.swap(place, other);
@@ -620,11 +622,9 @@ fn fitted(
         let target = Samples::from_f64(&clouds.y, d)?
             .named("target")
             .with_some_labels((0..m).map(seen).collect())?;
-        // As `fit --labels` sets them.
-        let settings = settings(Method::NcfDual, bench.effort, n, m, d)?.for_classes(n, m, d);
         (
             Problem::new(source, target, Box::new(Quadratic))?,
-            bench.overlaid(settings)?,
+            bench.config_for_classes(n, m, d)?,
         )
     };
     if bench.time_limit.is_none() {

@@ -12,6 +12,7 @@ use charflow::cost::{self, Cost, Quadratic};
 use charflow::exact::GaussianMap;
 use charflow::loss::energy_distance;
 use charflow::map::{BackwardMap, ForwardMap, IdentityMap};
+use charflow::model::CharacteristicMap;
 use charflow::solver::{
     Checkpoint, Config, NcfSolver, Observer, Outcome, Progress, Report, Solution,
 };
@@ -227,11 +228,25 @@ fn mean_cost(cost: &dyn Cost, x: &[f64], images: &[f64], d: usize) -> f64 {
     sum / (x.len() / d).max(1) as f64
 }
 
-/// Shows progress as `fit` does, and follows the truth.
+/// What a map on the way scores, forward and backward.
+pub type OnTheWay<'a> = &'a (dyn Fn(&CharacteristicMap) -> Result<[f64; 2]> + Sync);
+
+/// A score on the way.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    pub step: u64,
+    pub seconds: f64,
+    /// Forward, backward.
+    pub scores: [f64; 2],
+}
+
+/// Shows progress as `fit` does, and follows what the map scores.
 pub struct Recorder<'a> {
     watcher: Watcher<'a>,
-    judge: Option<&'a Judge<'a>>,
-    curve: Vec<Point>,
+    judge: Option<OnTheWay<'a>>,
+    /// Between scores: this share of the time so far, since scores change fast at first, and at least so many seconds.
+    pub pace: [f64; 2],
+    pub curve: Vec<Moment>,
 }
 
 impl Observer for Recorder<'_> {
@@ -258,33 +273,31 @@ impl Observer for Recorder<'_> {
         {
             return Ok(());
         }
-        let map = checkpoint.map()?;
         // A map that cannot be evaluated leaves a gap in a picture, it does not end a solve.
-        if let Ok(uvp_percent) = judge
-            .images(&map, &map)
-            .and_then(|images| judge.uvp(&images))
-        {
-            self.curve.push(Point {
+        if let Ok(scores) = judge(&checkpoint.map()?) {
+            self.curve.push(Moment {
                 step: checkpoint.step(),
                 seconds: checkpoint.seconds(),
-                uvp_percent,
+                scores,
             });
         }
         Ok(())
     }
 
-    /// Close together at first, where errors fall fast: every second, later every fiftieth of the time so far.
     fn checkpoint_seconds(&self) -> f64 {
+        let [share, least] = self.pace;
         let spent = self.curve.last().map_or(0.0, |p| p.seconds);
-        (0.02 * spent).max(1.0)
+        (share * spent).max(least)
     }
 }
 
 impl<'a> Recorder<'a> {
-    fn new(config: &Config, judge: Option<&'a Judge<'a>>) -> Self {
+    /// Scores every second at first, later every fiftieth of the time so far.
+    pub fn new(config: &Config, judge: Option<OnTheWay<'a>>) -> Self {
         Recorder {
             watcher: Watcher::new(None, config.time_limit, 0.0, 1.0),
             judge,
+            pace: [0.02, 1.0],
             curve: Vec::new(),
         }
     }
@@ -308,7 +321,11 @@ pub fn solve(name: &str, config: &Config, problem: Problem) -> Result<(Solution,
     solve_with(name, config, problem, &mut Recorder::new(config, None))
 }
 
-fn solve_with(
+/// [`solve`], followed by a recorder.
+///
+/// # Errors
+/// What the solver says.
+pub fn solve_with(
     name: &str,
     config: &Config,
     problem: Problem,
@@ -435,7 +452,8 @@ pub fn run(bench: &Bench, plan: Plan<'_>) -> Result<()> {
                 record.interrupted = true;
                 break;
             }
-            let mut recorder = Recorder::new(&config, Some(&curve_judge));
+            let follow = |map: &CharacteristicMap| curve_judge.uvp(&curve_judge.images(map, map)?);
+            let mut recorder = Recorder::new(&config, Some(&follow));
             let whole = problem_of(&source, &target, d, &config.cost)?;
             let (solution, peak_memory_mb) =
                 solve_with(&format!("{of}d {d}, {name}"), &config, whole, &mut recorder)?;
@@ -450,7 +468,15 @@ pub fn run(bench: &Bench, plan: Plan<'_>) -> Result<()> {
                     settings: config,
                     report: solution.report,
                     peak_memory_mb,
-                    curve: recorder.curve,
+                    curve: recorder
+                        .curve
+                        .iter()
+                        .map(|m| Point {
+                            step: m.step,
+                            seconds: m.seconds,
+                            uvp_percent: m.scores,
+                        })
+                        .collect(),
                 }),
             };
             if let Some(run) = record.runs.last_mut() {

@@ -10,18 +10,20 @@
 //! classifiers saw real training images only.
 
 use super::Bench;
+use super::adapt::draw_labels;
+use super::known::{Recorder, solve, solve_with};
 use super::mnist_args::Latents;
 use super::record::{Record, digits, markdown};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
-use crate::progress::Watcher;
 use crate::run::write_file;
 use crate::terminal::{duration, note, tell};
 use crate::verbs::latent::watch;
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::exact::GaussianMap;
 use charflow::map::{BackwardMap, ForwardMap};
-use charflow::solver::{Checkpoint, Config, NcfSolver, Observer, Progress, Report, Solution};
+use charflow::model::CharacteristicMap;
+use charflow::solver::{Config, Report};
 use charflow::{Problem, Samples, cost};
 use charflow_lab::LabError;
 use charflow_lab::classifier::Classifier;
@@ -109,7 +111,7 @@ struct Run {
     labels_permuted: bool,
     /// Training and test images, source and target.
     images: [[usize; 2]; 2],
-    /// Encoding, fitting and judging.
+    /// Fitting and judging, and encoding what an earlier task has not.
     seconds: f64,
     forward: Scores,
     backward: Scores,
@@ -242,62 +244,59 @@ struct Networks {
     classifier: Classifier,
 }
 
-/// One side of a task: latents of its images, of the classes that take part.
-struct Side {
+/// A domain seen through one of its autoencoders: what tasks share, computed once.
+struct Space {
     domain: Domain,
     vae: Vae,
     classifier: Classifier,
-    /// Latents of training images, `[n, k]`, and where their class goes or, for the target, their own class.
+    /// Latents of training images, `[n, k]`.
     train: Vec<f64>,
-    train_labels: Vec<u8>,
-    test_images: Images,
     test: Vec<f64>,
-    test_labels: Vec<u8>,
     /// What test images look like after encoding and decoding.
     decoded: Images,
+    /// The classes that the classifier then finds.
+    decoded_found: Vec<u8>,
+    /// Features of decoded and of real test images, `[m, features]`.
+    decoded_features: Vec<f64>,
+    real_features: Vec<f64>,
+    /// Length of a feature vector.
+    features: usize,
 }
 
-impl Side {
-    fn new(task: Task, side: usize, set: &Set, networks: Networks) -> Result<Self> {
-        let takes_part = |labels: &[u8]| -> Vec<usize> {
-            (0..labels.len())
-                .filter(|&i| task.goes_to(side, labels[i]).is_some())
-                .collect()
-        };
+impl Space {
+    fn new(domain: Domain, set: &Set, networks: Networks, lenet: Option<&LeNet>) -> Result<Self> {
         let Networks { vae, classifier } = networks;
-        let pick = |rows: &[usize], labels: &[u8]| rows.iter().map(|&i| labels[i]).collect();
-        let rows = takes_part(&set.train_labels);
-        let train_labels = pick(&rows, &set.train_labels);
-        let train = vae.encode(&set.train.select(&rows))?;
-        let rows = takes_part(&set.test_labels);
-        let test_labels = pick(&rows, &set.test_labels);
-        let test_images = set.test.select(&rows);
-        let test = vae.encode(&test_images)?;
+        let test = vae.encode(&set.test)?;
         let decoded = vae.decode(&test)?;
-        Ok(Self {
-            domain: task.domains()[side],
+        let mut space = Self {
+            domain,
+            train: vae.encode(&set.train)?,
+            test,
+            decoded_found: classifier.classify(&decoded)?,
+            decoded,
+            decoded_features: Vec::new(),
+            real_features: Vec::new(),
+            features: match (domain, lenet) {
+                (Domain::Mnist, Some(_)) => LeNet::FEATURES,
+                _ => classifier.feature_dim(),
+            },
             vae,
             classifier,
-            train,
-            train_labels,
-            test_images,
-            test,
-            test_labels,
-            decoded,
-        })
+        };
+        space.decoded_features = space.features_of(&space.decoded, lenet)?;
+        space.real_features = space.features_of(&set.test, lenet)?;
+        Ok(space)
     }
 
-    /// Features of images of this domain, and what they are called.
-    fn features(&self, images: &Images, lenet: Option<&LeNet>) -> Result<(Vec<f64>, usize)> {
+    /// Features of images of this domain.
+    fn features_of(&self, images: &Images, lenet: Option<&LeNet>) -> Result<Vec<f64>> {
         Ok(match lenet.filter(|_| self.domain == Domain::Mnist) {
-            Some(lenet) => (lenet.features(images)?, LeNet::FEATURES),
-            None => (
-                self.classifier.features(images)?,
-                self.classifier.feature_dim(),
-            ),
+            Some(lenet) => lenet.features(images)?,
+            None => self.classifier.features(images)?,
         })
     }
 
+    /// What the features are called.
     fn features_are(&self, lenet: bool) -> &'static str {
         match (self.domain, lenet) {
             (Domain::Mnist, true) => "LeNet-5 (84)",
@@ -305,6 +304,50 @@ impl Side {
             (Domain::Fashion, _) => "our Fashion-MNIST classifier (96)",
         }
     }
+}
+
+/// One side of a task: the images of a space whose classes take part.
+struct Side<'a> {
+    space: &'a Space,
+    /// Latents of training images, `[n, k]`, and their classes.
+    train: Vec<f64>,
+    train_labels: Vec<u8>,
+    /// Rows of the test set.
+    test_rows: Vec<usize>,
+    test_images: Images,
+    test: Vec<f64>,
+    test_labels: Vec<u8>,
+}
+
+impl<'a> Side<'a> {
+    fn new(task: Task, side: usize, set: &Set, space: &'a Space) -> Self {
+        let takes_part = |labels: &[u8]| -> Vec<usize> {
+            (0..labels.len())
+                .filter(|&i| task.goes_to(side, labels[i]).is_some())
+                .collect()
+        };
+        let pick = |rows: &[usize], labels: &[u8]| rows.iter().map(|&i| labels[i]).collect();
+        let k = space.vae.latent();
+        let train_rows = takes_part(&set.train_labels);
+        let test_rows = takes_part(&set.test_labels);
+        Self {
+            space,
+            train: rows_of(&space.train, &train_rows, k),
+            train_labels: pick(&train_rows, &set.train_labels),
+            test_images: set.test.select(&test_rows),
+            test: rows_of(&space.test, &test_rows, k),
+            test_labels: pick(&test_rows, &set.test_labels),
+            test_rows,
+        }
+    }
+}
+
+/// Some rows of `[n, dim]`.
+fn rows_of(values: &[f64], rows: &[usize], dim: usize) -> Vec<f64> {
+    rows.iter()
+        .flat_map(|&i| &values[i * dim..(i + 1) * dim])
+        .copied()
+        .collect()
 }
 
 /// Runs the benchmark.
@@ -359,12 +402,13 @@ pub fn run(bench: &Bench) -> Result<()> {
         ],
     );
     let mut files = String::from("record.json, table.md");
+    let mut spaces = Vec::new();
     for task in tasks {
         if interrupt::asked() {
             record.interrupted = true;
             break;
         }
-        match one(bench, task, &sets, lenet.as_ref(), &out)? {
+        match one(bench, task, &sets, &mut spaces, lenet.as_ref(), &out)? {
             Some((run, drawn)) => {
                 files.push_str(&drawn);
                 record.runs.push(run);
@@ -463,7 +507,7 @@ fn networks(bench: &Bench, domain: Domain, knows: Knows, out: &Path) -> Result<N
 }
 
 /// The images of a side as points with the class they are paired by: the digit or garment that they become.
-fn samples(task: Task, side: &Side, which: usize, labels: &[Option<u8>]) -> Result<Samples> {
+fn samples(task: Task, side: &Side<'_>, which: usize, labels: &[Option<u8>]) -> Result<Samples> {
     let paired = |class: u8| {
         let target = match which {
             0 => task.goes_to(0, class),
@@ -472,8 +516,10 @@ fn samples(task: Task, side: &Side, which: usize, labels: &[Option<u8>]) -> Resu
         target.map(|c| c.to_string())
     };
     let labels = labels.iter().map(|l| l.and_then(paired)).collect();
-    let columns = (1..=side.vae.latent()).map(|k| format!("z{k}")).collect();
-    Ok(Samples::from_f64(&side.train, side.vae.latent())?
+    let columns = (1..=side.space.vae.latent())
+        .map(|k| format!("z{k}"))
+        .collect();
+    Ok(Samples::from_f64(&side.train, side.space.vae.latent())?
         .named(["source", "target"][which])
         .with_columns(columns)?
         .with_some_labels(labels)?)
@@ -482,71 +528,28 @@ fn samples(task: Task, side: &Side, which: usize, labels: &[Option<u8>]) -> Resu
 /// Which target labels a fit is given.
 fn known_labels(bench: &Bench, labels: &[u8]) -> Result<Vec<Option<u8>>> {
     let mut labels = labels.to_vec();
-    let mut rng = ChaCha8Rng::seed_from_u64(bench.seed);
     if bench.mnist.permute_labels {
-        labels.shuffle(&mut rng);
+        labels.shuffle(&mut ChaCha8Rng::seed_from_u64(bench.seed));
     }
     let Some(each) = bench.mnist.labels_per_class else {
         return Ok(labels.into_iter().map(Some).collect());
     };
-    let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.shuffle(&mut rng);
-    let mut given = vec![0; CLASSES];
     let mut known = vec![None; labels.len()];
-    for i in order {
-        let class = usize::from(labels[i]);
-        if given[class] < each {
-            given[class] += 1;
-            known[i] = Some(labels[i]);
-        }
+    for i in draw_labels(&labels, each, bench.seed) {
+        known[i] = Some(labels[i]);
     }
     Ok(known)
 }
 
-/// Follows the accuracy of some test images.
-struct Follower<'a> {
-    watcher: Watcher<'a>,
-    judge: &'a (dyn Fn(&dyn ForwardMap, &dyn BackwardMap) -> Result<[f64; 2]> + Sync),
-    curve: Vec<Point>,
-}
-
-impl Observer for Follower<'_> {
-    fn on_progress(&mut self, progress: &Progress<'_>) {
-        self.watcher.on_progress(progress);
-    }
-
-    fn on_note(&mut self, text: &str) {
-        self.watcher.on_note(text);
-    }
-
-    fn should_stop(&mut self) -> bool {
-        self.watcher.should_stop()
-    }
-
-    fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> charflow::Result<()> {
-        let map = checkpoint.map()?;
-        // A map that cannot be evaluated leaves a gap in a picture, it does not end a solve.
-        if let Ok(accuracy) = (self.judge)(&map, &map) {
-            self.curve.push(Point {
-                step: checkpoint.step(),
-                seconds: checkpoint.seconds(),
-                accuracy,
-            });
-        }
-        Ok(())
-    }
-
-    fn checkpoint_seconds(&self) -> f64 {
-        let spent = self.curve.last().map_or(0.0, |p| p.seconds);
-        (0.1 * spent).max(3.0)
-    }
-}
-
-/// Share of `images` that are of the classes they should be of, percent.
-fn accuracy(classifier: &Classifier, images: &Images, wanted: &[u8]) -> Result<f64> {
-    let found = classifier.classify(images)?;
+/// Share of images whose class is the wanted one, percent.
+fn share(found: &[u8], wanted: &[u8]) -> f64 {
     let right = found.iter().zip(wanted).filter(|(a, b)| a == b).count();
-    Ok(100.0 * right as f64 / wanted.len() as f64)
+    100.0 * right as f64 / wanted.len() as f64
+}
+
+/// Share of `images` that the classifier puts into the wanted class, percent.
+fn accuracy(classifier: &Classifier, images: &Images, wanted: &[u8]) -> Result<f64> {
+    Ok(share(&classifier.classify(images)?, wanted))
 }
 
 /// Encodes, fits and judges one task; `None` after an interrupt.
@@ -554,6 +557,7 @@ fn one(
     bench: &Bench,
     task: Task,
     sets: &[(Domain, Set)],
+    spaces: &mut Vec<((Domain, Knows), Space)>,
     lenet: Option<&LeNet>,
     out: &Path,
 ) -> Result<Option<(Run, String)>> {
@@ -566,23 +570,31 @@ fn one(
         (Latents::Classes, _) => Knows::Classes,
         (Latents::Images, _) => Knows::Images,
     });
-    tell(&format!("{}: encoding", task.name()));
-    let side = |which: usize| -> Result<Side> {
-        let domain = task.domains()[which];
-        let set = sets
-            .iter()
+    let set_of = |domain: Domain| {
+        sets.iter()
             .find(|(d, _)| *d == domain)
             .map(|(_, set)| set)
-            .ok_or_else(|| Failure::input("this task's images were not read"))?;
-        Side::new(
-            task,
-            which,
-            set,
-            networks(bench, domain, knows[which], out)?,
-        )
+            .ok_or_else(|| Failure::input("this task's images were not read"))
+    };
+    for which in [0, 1] {
+        let key = (task.domains()[which], knows[which]);
+        if spaces.iter().all(|(k, _)| *k != key) {
+            tell(&format!("{}: encoding {}", task.name(), key.0.folder()));
+            let networks = networks(bench, key.0, key.1, out)?;
+            spaces.push((key, Space::new(key.0, set_of(key.0)?, networks, lenet)?));
+        }
+    }
+    let side = |which: usize| -> Result<Side<'_>> {
+        let domain = task.domains()[which];
+        let space = spaces
+            .iter()
+            .find(|(key, _)| *key == (domain, knows[which]))
+            .map(|(_, space)| space)
+            .ok_or_else(|| Failure::input("this task's images were not encoded"))?;
+        Ok(Side::new(task, which, set_of(domain)?, space))
     };
     let (source, target) = (side(0)?, side(1)?);
-    let k = source.vae.latent();
+    let k = source.space.vae.latent();
     let all: Vec<Option<u8>> = source.train_labels.iter().copied().map(Some).collect();
     let known = known_labels(bench, &target.train_labels)?;
     let problem = || -> Result<Problem> {
@@ -595,9 +607,9 @@ fn one(
     let fitted = problem()?;
     let linear = GaussianMap::from_moments(fitted.moments().0, fitted.moments().1)?;
     let (n, m) = (fitted.source().len(), fitted.target().len());
-    let settings = settings(bench, n, m, k)?;
+    let settings = bench.config_for_classes(n, m, k)?;
     // What each test image should become.
-    let wanted = |side: &Side, which: usize| -> Vec<u8> {
+    let wanted = |side: &Side<'_>, which: usize| -> Vec<u8> {
         side.test_labels
             .iter()
             .filter_map(|&l| task.goes_to(which, l))
@@ -607,34 +619,33 @@ fn one(
     let part = FOLLOWED
         .min(source.test_labels.len())
         .min(target.test_labels.len());
-    let follow = |forward: &dyn ForwardMap, backward: &dyn BackwardMap| -> Result<[f64; 2]> {
+    let follow = |map: &CharacteristicMap| -> Result<[f64; 2]> {
         let there = target
+            .space
             .vae
-            .decode(&forward.forward(&source.test[..part * k])?)?;
+            .decode(&map.forward(&source.test[..part * k])?)?;
         let back = source
+            .space
             .vae
-            .decode(&backward.backward(&target.test[..part * k])?)?;
+            .decode(&map.backward(&target.test[..part * k])?)?;
         Ok([
-            accuracy(&target.classifier, &there, &wanted[0][..part])?,
-            accuracy(&source.classifier, &back, &wanted[1][..part])?,
+            accuracy(&target.space.classifier, &there, &wanted[0][..part])?,
+            accuracy(&source.space.classifier, &back, &wanted[1][..part])?,
         ])
     };
-    let fit = |name: &str, settings: &Config, problem: Problem| -> Result<(Solution, Vec<Point>)> {
-        tell(&format!(
-            "{}, {name}: {} steps",
-            task.name(),
-            settings.steps
-        ));
-        let mut follower = Follower {
-            watcher: Watcher::new(None, settings.time_limit, 0.0, 1.0),
-            judge: &follow,
-            curve: Vec::new(),
-        };
-        let solution = NcfSolver::new(settings.clone()).solve(problem, &mut follower);
-        follower.watcher.finish();
-        Ok((solution?, follower.curve))
-    };
-    let (solution, curve) = fit("fit", &settings, fitted)?;
+    let mut recorder = Recorder::new(&settings, Some(&follow));
+    // Decoding and classifying take a second.
+    recorder.pace = [0.1, 3.0];
+    let (solution, _) = solve_with(task.name(), &settings, fitted, &mut recorder)?;
+    let curve: Vec<Point> = recorder
+        .curve
+        .iter()
+        .map(|m| Point {
+            step: m.step,
+            seconds: m.seconds,
+            accuracy: m.scores,
+        })
+        .collect();
     if interrupt::asked() {
         return Ok(None);
     }
@@ -645,7 +656,8 @@ fn one(
         let mut alone = settings.clone();
         alone.loss.hj = 0.0;
         alone.loss.hj_terminal = 0.0;
-        let (other, _) = fit("energy distance alone", &alone, problem()?)?;
+        let name = format!("{}, energy distance alone", task.name());
+        let (other, _) = solve(&name, &alone, problem()?)?;
         if interrupt::asked() {
             return Ok(None);
         }
@@ -654,8 +666,16 @@ fn one(
         Some(EnergyAlone {
             transport_cost: half_square(&source.test, &pushed, k),
             accuracy: [
-                accuracy(&target.classifier, &target.vae.decode(&pushed)?, &wanted[0])?,
-                accuracy(&source.classifier, &source.vae.decode(&pulled)?, &wanted[1])?,
+                accuracy(
+                    &target.space.classifier,
+                    &target.space.vae.decode(&pushed)?,
+                    &wanted[0],
+                )?,
+                accuracy(
+                    &source.space.classifier,
+                    &source.space.vae.decode(&pulled)?,
+                    &wanted[1],
+                )?,
             ],
             steps: other.report.steps,
             seconds: other.report.seconds,
@@ -664,13 +684,13 @@ fn one(
     tell(&format!("{}: judging", task.name()));
     let pushed = map.forward(&source.test)?;
     let pulled = map.backward(&target.test)?;
-    let there = target.vae.decode(&pushed)?;
-    let back = source.vae.decode(&pulled)?;
+    let there = target.space.vae.decode(&pushed)?;
+    let back = source.space.vae.decode(&pulled)?;
     let forward = scores(
         &source,
         &target,
         &there,
-        &target.vae.decode(&linear.forward(&source.test)?)?,
+        &target.space.vae.decode(&linear.forward(&source.test)?)?,
         &wanted[0],
         lenet,
     )?;
@@ -678,7 +698,7 @@ fn one(
         &target,
         &source,
         &back,
-        &source.vae.decode(&linear.backward(&target.test)?)?,
+        &source.space.vae.decode(&linear.backward(&target.test)?)?,
         &wanted[1],
         lenet,
     )?;
@@ -725,13 +745,6 @@ fn one(
     Ok(Some((run, files)))
 }
 
-/// The settings of a fit: those of `fit --labels`, with what the command line changes.
-fn settings(bench: &Bench, n: usize, m: usize, k: usize) -> Result<Config> {
-    let config =
-        Config::preset_with_effort("auto", bench.effort.name(), n, m, k)?.for_classes(n, m, k);
-    bench.overlaid(config)
-}
-
 /// Mean of `|T(x) - x|^2 / 2`.
 fn half_square(x: &[f64], images: &[f64], k: usize) -> f64 {
     let sum: f64 = x.iter().zip(images).map(|(a, b)| (a - b).powi(2)).sum();
@@ -755,16 +768,16 @@ fn balanced(a: &[u8], b: &[u8]) -> (Vec<usize>, Vec<usize>) {
 
 /// Judges one direction: `images` are the transported test images of `from`.
 fn scores(
-    from: &Side,
-    to: &Side,
+    from: &Side<'_>,
+    to: &Side<'_>,
     images: &Images,
     by_linear: &Images,
     wanted: &[u8],
     lenet: Option<&LeNet>,
 ) -> Result<Scores> {
-    let found = to.classifier.classify(images)?;
-    let from_names = from.domain.class_names();
-    let to_names = to.domain.class_names();
+    let found = to.space.classifier.classify(images)?;
+    let from_names = from.space.domain.class_names();
+    let to_names = to.space.domain.class_names();
     let mut by_class = Vec::new();
     for class in 0..CLASSES as u8 {
         let rows: Vec<usize> = (0..wanted.len())
@@ -781,17 +794,23 @@ fn scores(
             accuracy: 100.0 * right as f64 / rows.len() as f64,
         });
     }
-    let statistics = |images: &Images| -> Result<FeatureStatistics> {
-        let (features, dim) = to.features(images, lenet)?;
-        Ok(FeatureStatistics::fit(&features, dim)?)
-    };
     let (moved_rows, real_rows) = balanced(wanted, &to.test_labels);
+    let real_rows: Vec<usize> = real_rows.iter().map(|&i| to.test_rows[i]).collect();
+    let dim = to.space.features;
+    let statistics = |features: &[f64], rows: &[usize]| {
+        FeatureStatistics::fit(&rows_of(features, rows, dim), dim)
+    };
     let (moved, decoded, real) = (
-        statistics(&images.select(&moved_rows))?,
-        statistics(&to.decoded.select(&real_rows))?,
-        statistics(&to.test_images.select(&real_rows))?,
+        statistics(&to.space.features_of(images, lenet)?, &moved_rows)?,
+        statistics(&to.space.decoded_features, &real_rows)?,
+        statistics(&to.space.real_features, &real_rows)?,
     );
-    let digits = from.domain == Domain::Mnist && to.domain == Domain::Mnist;
+    let decoded_found: Vec<u8> = to
+        .test_rows
+        .iter()
+        .map(|&i| to.space.decoded_found[i])
+        .collect();
+    let digits = from.space.domain == Domain::Mnist && to.space.domain == Domain::Mnist;
     let style = if digits {
         let before = &from.test_images;
         Some(StyleScore {
@@ -805,11 +824,11 @@ fn scores(
         None
     };
     Ok(Scores {
-        accuracy: accuracy(&to.classifier, images, wanted)?,
+        accuracy: share(&found, wanted),
         by_class,
-        accuracy_linear: accuracy(&to.classifier, by_linear, wanted)?,
-        accuracy_decoded: accuracy(&to.classifier, &to.decoded, &to.test_labels)?,
-        features: to.features_are(lenet.is_some()),
+        accuracy_linear: accuracy(&to.space.classifier, by_linear, wanted)?,
+        accuracy_decoded: share(&decoded_found, &to.test_labels),
+        features: to.space.features_are(lenet.is_some()),
         frechet_to_decoded: frechet_distance(&moved, &decoded)?,
         frechet_to_real: frechet_distance(&moved, &real)?,
         frechet_decoded_to_real: frechet_distance(&decoded, &real)?,
@@ -824,8 +843,8 @@ const COMPONENTS: usize = 4;
 fn grid(
     task: Task,
     which: usize,
-    from: &Side,
-    to: &Side,
+    from: &Side<'_>,
+    to: &Side<'_>,
     images: &Images,
     stem: &Path,
 ) -> Result<()> {
@@ -840,8 +859,8 @@ fn grid(
             .collect();
         let name = format!(
             "{} to {}",
-            from.domain.class_names()[usize::from(class)],
-            to.domain.class_names()[usize::from(wanted)]
+            from.space.domain.class_names()[usize::from(class)],
+            to.space.domain.class_names()[usize::from(wanted)]
         );
         rows.push((name, some));
     }
@@ -860,15 +879,15 @@ fn grid(
 fn density(
     task: Task,
     which: usize,
-    from: &Side,
-    to: &Side,
+    from: &Side<'_>,
+    to: &Side<'_>,
     moved: &[f64],
     stem: &Path,
 ) -> Result<()> {
     let components = Components::fit(
         &[&to.test],
-        to.vae.latent(),
-        COMPONENTS.min(to.vae.latent()),
+        to.space.vae.latent(),
+        COMPONENTS.min(to.space.vae.latent()),
     )?;
     let panels = DensityPanel::of_components(
         &components,

@@ -367,6 +367,12 @@ impl Bench {
         self.config_at(self.effort, method, n, m, d)
     }
 
+    /// The settings of a fit class by class, as `fit --labels` has them.
+    fn config_for_classes(&self, n: usize, m: usize, d: usize) -> Result<Config> {
+        let config = settings(Method::NcfDual, self.effort, n, m, d)?;
+        self.overlaid(config.for_classes(n, m, d))
+    }
+
     /// [`Bench::config`] at an effort of its own.
     fn config_at(
         &self,

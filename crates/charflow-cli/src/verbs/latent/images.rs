@@ -4,9 +4,12 @@ use super::Source;
 use crate::failure::{Failure, Result};
 use crate::run::write_file;
 use charflow_io::picture::Picture;
-use charflow_io::{Precision, ReadOptions, Writer, is_idx, read, read_idx};
-use charflow_lab::images::Images;
+use charflow_io::{Precision, ReadOptions, Writer, is_idx, read};
+use charflow_lab::images::{Images, read_idx_labels};
 use std::path::{Path, PathBuf};
+
+/// As many as a byte tells apart.
+const MOST_CLASSES: usize = 256;
 
 /// Images and, where asked for, the class of each.
 pub struct Labelled {
@@ -26,9 +29,9 @@ impl Labelled {
             number(a).total_cmp(&number(b)).then_with(|| a.cmp(b))
         });
         names.dedup();
-        if names.len() > 256 {
+        if names.len() > MOST_CLASSES {
             return Err(Failure::input(format!(
-                "there are {} classes; at most 256 are expected. Is the column of labels right?",
+                "there are {} classes; at most {MOST_CLASSES} are expected. Is the column of labels right?",
                 names.len()
             )));
         }
@@ -83,16 +86,8 @@ impl Source {
         let labels = match &self.labels {
             None => None,
             Some(file) => {
-                let path = Path::new(file);
-                let idx = read_idx(path)?;
-                let n = images.len();
-                if idx.shape != [n] {
-                    return Err(Failure::input(format!(
-                        "{file}: labels of the shape [{n}] are expected, one for each of the {n} images; its shape is {:?}.",
-                        idx.shape
-                    )));
-                }
-                Some(idx.values.iter().map(u8::to_string).collect())
+                let labels = read_idx_labels(Path::new(file), images.len(), MOST_CLASSES)?;
+                Some(labels.iter().map(u8::to_string).collect())
             }
         };
         Ok(Labelled { images, labels })

@@ -174,11 +174,6 @@ impl Latent {
     /// Always.
     #[cfg(not(feature = "latent"))]
     pub fn run(self) -> Result<()> {
-        let (Verb::Train(Train { source, .. }) | Verb::Encode(Encode { source, .. })) = &self.verb
-        else {
-            return Err(without("latent"));
-        };
-        let _ = source;
         Err(without("latent"))
     }
 }
