@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Result};
 use crate::terminal::{note, quoted};
 use charflow::Samples;
+use charflow::samples::UNLABELLED;
 use charflow_io::{IoError, Kind, ReadOptions, Reader, Table, columns_spec, read};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ pub struct ColumnArgs {
     /// The column of class names; classes are paired by name
     #[arg(long, value_name = "COLUMN")]
     pub labels: Option<String>,
+    /// What stands in the column of class names where the class is not known: such points take part in what the whole clouds have to satisfy only
+    #[arg(long, value_name = "NAME", requires = "labels")]
+    pub unlabelled: Option<String>,
     /// The column of weights, numbers of at least 0
     #[arg(long, value_name = "COLUMN")]
     pub weights: Option<String>,
@@ -209,7 +213,7 @@ pub struct Points {
 
 impl Points {
     /// The samples of a table; its numbers are moved, not copied.
-    fn of(table: Table, chosen: Option<&str>) -> Result<Self> {
+    fn of(table: Table, chosen: Option<&str>, unlabelled: Option<&str>) -> Result<Self> {
         let record = FileRecord::of(&table, chosen);
         let mut samples = Samples::with_origin(table.values, table.dim, table.origin)
             .map_err(|e| Failure::input(format!("{}: {e}", table.path.display())))?
@@ -221,10 +225,17 @@ impl Points {
             samples = samples.with_weights(weights)?;
         }
         if let Some(labels) = table.labels {
-            samples = samples.with_labels(labels)?;
+            let known = |label: String| (Some(label.as_str()) != unlabelled).then_some(label);
+            samples = samples.with_some_labels(labels.into_iter().map(known).collect())?;
         }
         Ok(Points { samples, record })
     }
+}
+
+/// How many of labelled points have no class.
+pub fn unlabelled_in(samples: &Samples) -> usize {
+    let classes = samples.class_of().unwrap_or_default();
+    classes.iter().filter(|&&c| c == UNLABELLED).count()
 }
 
 /// Reads source and target; columns are matched by name where both files have names, else by their place.
@@ -244,8 +255,22 @@ pub fn read_pair(
         options.columns = Some(columns);
     }
     // The source's numbers are moved before the target is read: no more than the two clouds are ever in memory.
-    let first = Points::of(first, rows.source_rows.as_deref())?;
-    let second = Points::of(read(target, &options)?, rows.target_rows.as_deref())?;
+    let unlabelled = args.unlabelled.as_deref();
+    let first = Points::of(first, rows.source_rows.as_deref(), unlabelled)?;
+    let second = Points::of(
+        read(target, &options)?,
+        rows.target_rows.as_deref(),
+        unlabelled,
+    )?;
+    if let Some(name) = unlabelled
+        && unlabelled_in(&first.samples) + unlabelled_in(&second.samples) == 0
+    {
+        return Err(Failure::input(format!(
+            "--unlabelled {name}: no point of {} or {} has the label {name}. Leave it out, or give the name that stands where the class is not known.",
+            source.display(),
+            target.display()
+        )));
+    }
     Ok((first, second))
 }
 
@@ -404,7 +429,7 @@ pub fn read_for(
     expected: &Expected<'_>,
 ) -> Result<Points> {
     let options = options_for(path, args, rows, expected)?;
-    Points::of(read(path, &options)?, rows)
+    Points::of(read(path, &options)?, rows, args.unlabelled.as_deref())
 }
 
 /// Whether two paths lead to one file that is there.

@@ -41,6 +41,9 @@ pub struct DataRecord {
     /// `--labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
+    /// `--unlabelled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<String>,
     /// `--weights`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
@@ -59,6 +62,7 @@ impl DataRecord {
         ColumnArgs {
             columns: self.columns.clone(),
             labels: self.labels.clone(),
+            unlabelled: self.unlabelled.clone(),
             weights: self.weights.clone(),
             array: self.array.clone(),
         }

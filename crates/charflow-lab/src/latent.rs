@@ -1,17 +1,26 @@
 //! A convolutional variational autoencoder: pictures as points of a low-dimensional space, in which they can be transported (the paper's B.4).
 //!
 //! ```text
-//! encoder   x [c, h, w] -> mean m(x), log-variance s(x), both [k]         residual trunk, then two linear heads
+//! encoder   x [c, h, w] -> style m(x), log-variance s(x), both [k]        residual trunk, then two linear heads
 //! decoder   z [k] -> D(z) [c, h, w] in (0, 1)                             linear, then transposed convolutions
-//! loss      E_z [ -sum over pixels of x log D(z) + (1 - x) log(1 - D(z)) ] + beta KL( N(m, e^s) | N(c, 1) ),
+//! loss      E_z [ -sum over pixels of x log D(z) + (1 - x) log(1 - D(z)) ] + beta KL( N(m, e^s) | N(0, 1) ),
 //!           z = m + e^(s/2) eps, eps standard normal
 //! ```
 //!
-//! beta: Higgins et al., "beta-VAE", 2017. Without labels `c = 0`. With labels, which is ours, `c` is a centre of the image's class: `r` times the class's unit vector, so
-//! that any two classes are `r sqrt 2` standard deviations apart and have one law of style around their centres. Pixels alone tell classes badly (a shirt and a
-//! coat), and a smooth map can hardly send points that lie side by side to different places. Encoding needs no label.
+//! beta: Higgins et al., "beta-VAE", 2017. With labels, which is ours, the encoder has a third head, the classes' probabilities `q(x)`, and
 //!
-//! A picture's point is the normalised mean, `(m(x) - mean) / deviation` entry by entry, with mean and deviation of the training pictures. A latent that says nothing
+//! ```text
+//! z = sum_k q_k c_k + m + e^(s/2) eps,        loss + a ( -log q_class(x) ),        c_k = r times the k-th unit vector
+//! ```
+//!
+//! so that a picture lies around the centre of the class that the encoder takes it for, any two classes are `r sqrt 2` standard deviations apart and have
+//! one law of style around their centres. Pixels alone tell classes badly (a shirt and a coat), and a smooth map can hardly send points that lie side by side to
+//! different places; probabilities are near 0 or 1 for most pictures, so few lie in between. Encoding needs no label.
+//!
+//! In training the centres lie on the axes. Afterwards the space is rotated at random, by a seed of its own: else two spaces of as many classes, made independently,
+//! would be aligned class by class, and any map between them would carry class `k` to class `k` without having learned to.
+//!
+//! A picture's point is the normalised mean of its `z`, `(E z - mean) / deviation` entry by entry, with mean and deviation of the training pictures. A latent that says nothing
 //! about the picture has a mean that hardly varies (below [`ACTIVE`]); scaling it up would make noise as loud as the rest, so it is centred
 //! only. If no latent is active the autoencoder has collapsed, which is an error.
 
@@ -25,8 +34,8 @@ use crate::neural::{
 use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{relu, sigmoid, softplus};
-use rand::SeedableRng;
+use burn::tensor::activation::{log_softmax, relu, sigmoid, softplus};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// What the file says that it holds.
@@ -49,6 +58,10 @@ pub struct VaeConfig {
     pub beta: f64,
     /// Distance `r` of the classes' centres from zero; used only with labels.
     pub separation: f64,
+    /// Weight `a` of the class's cross-entropy; used only with labels.
+    pub class_weight: f64,
+    /// Seed of the rotation; used only with labels.
+    pub rotation: u64,
     /// How it is trained.
     pub schedule: Schedule,
 }
@@ -58,16 +71,43 @@ struct Encoder {
     trunk: Trunk,
     mean: Linear,
     log_variance: Linear,
+    /// Log-odds of the classes.
+    classes: Option<Linear>,
+    /// The classes' centres, a row each; not trained.
+    centres: Option<Linear>,
+}
+
+/// What an encoder makes of pictures.
+struct Encoded {
+    /// `m`, `[n, k]`.
+    style: Tensor<2>,
+    log_variance: Tensor<2>,
+    /// `E z`, `[n, k]`.
+    mean: Tensor<2>,
+    /// `log q`, `[n, classes]`.
+    log_classes: Option<Tensor<2>>,
 }
 
 impl Encoder {
-    fn forward(&self, x: Tensor<4>) -> [Tensor<2>; 2] {
+    fn forward(&self, x: Tensor<4>) -> Encoded {
         let y = self.trunk.forward(x).flatten::<2>(1, 3);
+        let style = self.mean.forward(y.clone());
         // Bounded: an early step must not make e^s infinite.
-        [
-            self.mean.forward(y.clone()),
-            self.log_variance.forward(y).clamp(-10.0, 4.0),
-        ]
+        let log_variance = self.log_variance.forward(y.clone()).clamp(-10.0, 4.0);
+        let log_classes = self
+            .classes
+            .as_ref()
+            .map(|head| log_softmax(head.forward(y), 1));
+        let mean = match (&log_classes, &self.centres) {
+            (Some(logs), Some(centres)) => style.clone() + centres.forward(logs.clone().exp()),
+            _ => style.clone(),
+        };
+        Encoded {
+            style,
+            log_variance,
+            mean,
+            log_classes,
+        }
     }
 }
 
@@ -125,6 +165,16 @@ impl Network {
                 trunk: Trunk::new(c, shape.width, device),
                 mean: linear(),
                 log_variance: linear(),
+                classes: shape
+                    .classes
+                    .map(|n| LinearConfig::new(flat, n).init(device)),
+                // Set after the weights are drawn.
+                centres: shape.classes.map(|n| {
+                    LinearConfig::new(n, shape.latent)
+                        .with_bias(false)
+                        .init(device)
+                        .no_grad()
+                }),
             },
             decoder: Decoder::new(shape.latent, 4 * shape.width, shape.sides, device),
         }
@@ -190,24 +240,33 @@ impl Vae {
             width: config.width,
             classes: labels.map(|l| check_labels(images, l)).transpose()?,
         };
-        let network = seeded(config.schedule.seed, |d| Network::new(&shape, d));
-        let centres = shape.classes.map(|classes| centres(classes, config));
+        let mut network = seeded(config.schedule.seed, |d| Network::new(&shape, d));
+        if let (Some(layer), Some(classes)) = (&mut network.encoder.centres, shape.classes) {
+            layer.weight = layer.weight.clone().map(|_| centres(classes, config));
+            network.encoder.centres = network.encoder.centres.map(Module::no_grad);
+        }
         let loss = |network: &Network, batch: &Batch, rng: &mut _| {
             let x = batch.images.clone();
-            let [mean, log_variance] = network.encoder.forward(x.clone());
+            let Encoded {
+                style,
+                log_variance,
+                mean,
+                log_classes,
+            } = network.encoder.forward(x.clone());
             let [n, k] = mean.dims();
             let noise = normal(rng, n, k, &x.device());
-            let z = mean.clone() + (log_variance.clone() * 0.5).exp() * noise;
+            let z = mean + (log_variance.clone() * 0.5).exp() * noise;
             let odds = network.decoder.forward(z);
             // -x log D - (1 - x) log(1 - D) = softplus(odds) - x odds.
             let pixels = (softplus(odds.clone(), 1.0) - x * odds).sum();
-            let off = match (&centres, &batch.labels) {
-                (Some(centres), Some(labels)) => mean - centres.clone().select(0, labels.clone()),
-                _ => mean,
-            };
             let divergence =
-                (off.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
-            (pixels + divergence * config.beta) / n as f64
+                (style.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
+            let mut total = pixels + divergence * config.beta;
+            if let (Some(logs), Some(labels)) = (log_classes, &batch.labels) {
+                let right = logs.gather(1, labels.clone().reshape([n, 1]));
+                total = total - right.sum() * config.class_weight;
+            }
+            total / n as f64
         };
         let network = train(network, images, labels, &config.schedule, loss, on_progress)?.valid();
         let mut vae = Self {
@@ -217,14 +276,41 @@ impl Vae {
             active: 0,
             shape,
         };
+        if labels.is_some() {
+            vae.rotate(config.rotation);
+        }
         vae.normalise(images)?;
         Ok(vae)
+    }
+
+    /// Rotates the latent space: `R` times what it gave comes out of the encoder, and the decoder takes that.
+    fn rotate(&mut self, seed: u64) {
+        let k = self.shape.latent;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let draw = |_, _| rng.sample::<f64, _>(rand_distr::StandardNormal);
+        let q = nalgebra::DMatrix::from_fn(k, k, draw).qr().q();
+        let numbers = q.transpose().iter().map(|&v| v as f32).collect();
+        let r = Tensor::<2>::from_data(TensorData::new(numbers, [k, k]), &device());
+        let Network { encoder, decoder } = &mut self.network;
+        // A layer is x W + b.
+        let by = |w: Tensor<2>| w.matmul(r.clone());
+        encoder.mean.weight = encoder.mean.weight.clone().map(by);
+        encoder.mean.bias = encoder
+            .mean
+            .bias
+            .clone()
+            .map(|b| b.map(|b| by(b.reshape([1, k])).reshape([k])));
+        if let Some(centres) = &mut encoder.centres {
+            centres.weight = centres.weight.clone().map(by);
+        }
+        let back = |w: Tensor<2>| r.clone().transpose().matmul(w);
+        decoder.start.weight = decoder.start.weight.clone().map(back);
     }
 
     /// Sets mean and deviation from the training pictures.
     fn normalise(&mut self, images: &Images) -> Result<(), LabError> {
         let k = self.shape.latent;
-        let means: Vec<f64> = apply(images, |x| self.network.encoder.forward(x)[0].clone())
+        let means: Vec<f64> = apply(images, |x| self.network.encoder.forward(x).mean)
             .into_iter()
             .map(f64::from)
             .collect();
@@ -276,7 +362,7 @@ impl Vae {
     /// [`LabError::Input`] for pictures of another size.
     pub fn encode(&self, images: &Images) -> Result<Vec<f64>, LabError> {
         images.check_sides(self.shape.sides, "this autoencoder")?;
-        let mut values = apply(images, |x| self.network.encoder.forward(x)[0].clone());
+        let mut values = apply(images, |x| self.network.encoder.forward(x).mean);
         for row in values.chunks_exact_mut(self.shape.latent) {
             for ((v, m), d) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
                 *v = (*v - m) / d;

@@ -54,6 +54,9 @@ pub struct Schedule {
     pub shift: usize,
     /// Pictures are mirrored left to right, half of them at random.
     pub mirror: bool,
+    /// Half of the pictures, at random, are smoothed once or twice by a binomial filter of 3 x 3: a judge of decoded pictures, which are smoother than real ones, should
+    /// not take smoothness for a sign of a class.
+    pub blur: bool,
     /// Of initial weights, order and noise.
     pub seed: u64,
 }
@@ -174,6 +177,23 @@ fn moved(picture: &[f32], [c, h, w]: [usize; 3], by: [isize; 2], mirror: bool, o
     }
 }
 
+/// Smooths a picture in place: weights 1, 2, 1 along rows and then along columns, edges repeated.
+fn smooth(picture: &mut [f32], [_, h, w]: [usize; 3]) {
+    let line = |plane: &mut [f32], start: usize, step: usize, n: usize| {
+        let mut before = plane[start];
+        for k in 0..n {
+            let here = plane[start + k * step];
+            let after = plane[start + (k + 1).min(n - 1) * step];
+            plane[start + k * step] = 0.25 * before + 0.5 * here + 0.25 * after;
+            before = here;
+        }
+    };
+    for plane in picture.chunks_exact_mut(h * w) {
+        (0..h).for_each(|row| line(plane, row * w, 1, w));
+        (0..w).for_each(|column| line(plane, column, w, h));
+    }
+}
+
 /// Trains a network: `loss(network, batch, rng)` is the mean loss of a batch.
 pub(crate) fn train<M: Module>(
     mut network: M,
@@ -205,6 +225,13 @@ pub(crate) fn train<M: Module>(
                 let by = [(); 2].map(|()| rng.random_range(-s..=s) as isize);
                 let mirror = schedule.mirror && rng.random();
                 moved(images.one(i), images.sides(), by, mirror, &mut pixels);
+                let times = if schedule.blur {
+                    [0, 0, 1, 2][rng.random_range(0..4)]
+                } else {
+                    0
+                };
+                let last = pixels.len() - images.each();
+                (0..times).for_each(|_| smooth(&mut pixels[last..], images.sides()));
             }
             let batch = Batch {
                 images: tensor(pixels, images.sides(), &device),
@@ -402,4 +429,58 @@ pub(crate) fn load<M: Module>(mut network: M, bytes: &[u8]) -> Result<M, LabErro
         .load_from(&mut store)
         .map_err(|e| LabError::Input(format!("the weights do not fit: {e}")))?;
     Ok(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_moved_and_mirrored() {
+        // Two channels of 2 x 3, so that rows, columns and channels cannot be taken for one another.
+        let picture: Vec<f32> = (1..=12).map(|v| v as f32).collect();
+        let change = |by, mirror| {
+            let mut out = Vec::new();
+            moved(&picture, [2, 2, 3], by, mirror, &mut out);
+            out
+        };
+        assert_eq!(change([0, 0], false), picture);
+        assert_eq!(
+            change([1, 0], false),
+            [0., 0., 0., 1., 2., 3., 0., 0., 0., 7., 8., 9.]
+        );
+        assert_eq!(
+            change([0, -1], false),
+            [2., 3., 0., 5., 6., 0., 8., 9., 0., 11., 12., 0.]
+        );
+        assert_eq!(
+            change([0, 0], true),
+            [3., 2., 1., 6., 5., 4., 9., 8., 7., 12., 11., 10.]
+        );
+    }
+
+    #[test]
+    fn smoothing_is_the_binomial_filter() {
+        let mut picture = vec![0.0; 2 * 25];
+        picture[12] = 16.0;
+        // A constant channel stays what it is, edges too.
+        picture[25..].fill(3.0);
+        smooth(&mut picture, [2, 5, 5]);
+        let expected = [1., 2., 1., 2., 4., 2., 1., 2., 1.];
+        for (k, e) in expected.iter().enumerate() {
+            assert_eq!(picture[(1 + k / 3) * 5 + 1 + k % 3], *e);
+        }
+        assert_eq!(picture[..25].iter().sum::<f32>(), 16.0);
+        assert!(picture[25..].iter().all(|&v| v == 3.0));
+    }
+
+    #[test]
+    fn the_rate_rises_for_a_tenth_and_falls_to_nothing() {
+        let rates: Vec<f64> = (0..100).map(|s| warm_then_cosine(s, 100)).collect();
+        assert!(rates[..10].is_sorted() && rates[10..].is_sorted_by(|a, b| a >= b));
+        assert!((rates[9] - 1.0).abs() < 1e-12 && rates[0] > 0.0);
+        assert!(rates[99] < 1e-3 && rates[99] > 0.0);
+        // A single step is taken at the full rate, not at none.
+        assert_eq!(warm_then_cosine(0, 1), 1.0);
+    }
 }

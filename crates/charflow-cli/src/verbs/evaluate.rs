@@ -305,6 +305,7 @@ impl Evaluate {
         let like_the_fit = ColumnArgs {
             columns: asked.columns.clone(),
             labels: asked.labels.clone().or_else(|| data.labels.clone()),
+            unlabelled: asked.unlabelled.clone().or_else(|| data.unlabelled.clone()),
             weights: asked.weights.clone().or_else(|| data.weights.clone()),
             array: asked.array.clone().or_else(|| data.array.clone()),
         };

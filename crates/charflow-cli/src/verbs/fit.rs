@@ -3,7 +3,7 @@
 use super::evaluate::to_json;
 use crate::cost::resolved;
 use crate::failure::{Failure, Result};
-use crate::files::{Brief, ColumnArgs, FileRecord, Points, RowArgs, read_pair};
+use crate::files::{Brief, ColumnArgs, FileRecord, Points, RowArgs, read_pair, unlabelled_in};
 use crate::interrupt::Guard;
 use crate::pictures::{Clouds, draw};
 use crate::progress::Watcher;
@@ -324,6 +324,7 @@ impl Fit {
         for (name, was, is) in [
             ("columns", &old.columns, &asked.columns),
             ("labels", &old.labels, &asked.labels),
+            ("unlabelled", &old.unlabelled, &asked.unlabelled),
             ("weights", &old.weights, &asked.weights),
             ("array", &old.array, &asked.array),
             ("source-rows", &old.source.chosen, &self.rows.source_rows),
@@ -581,6 +582,7 @@ fn record(columns: &ColumnArgs, source: &Points, target: &Points) -> DataRecord 
         charflow: env!("CARGO_PKG_VERSION").into(),
         columns: columns.columns.clone(),
         labels: columns.labels.clone(),
+        unlabelled: columns.unlabelled.clone(),
         weights: columns.weights.clone(),
         array: columns.array.clone(),
         source: source.record.clone(),
@@ -641,7 +643,14 @@ fn begun(
     }
     let classes = problem.source().class_names().len();
     if classes > 0 {
-        text.push_str(&format!("{classes} classes, paired by name\n"));
+        text.push_str(&format!("{classes} classes, paired by name"));
+        let [a, b] = [problem.source(), problem.target()].map(unlabelled_in);
+        if a + b > 0 {
+            text.push_str(&format!(
+                "; {a} source and {b} target points of unknown class"
+            ));
+        }
+        text.push('\n');
     }
     let network = &config.network;
     text.push_str(&format!(

@@ -7,6 +7,7 @@ mod bench;
 mod color;
 mod costs;
 mod judge;
+mod latent;
 mod place;
 mod resume;
 mod rows;

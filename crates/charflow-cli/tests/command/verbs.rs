@@ -270,6 +270,50 @@ fn labels_and_weights_go_in() {
     assert!(ended.err.contains("taken without"), "{}", ended.err);
 }
 
+/// A table with the class of two rows in three taken away.
+fn mostly_unlabelled(table: Vec<u8>) -> String {
+    let table = String::from_utf8(table).unwrap();
+    table
+        .lines()
+        .enumerate()
+        .map(|(i, line)| match line.rsplit_once(',') {
+            Some((point, _)) if i > 0 && i % 3 > 0 => format!("{point},?\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect()
+}
+
+#[test]
+fn points_of_unknown_class_take_part() {
+    let place = Place::new();
+    place.run("data labelled-mixture -o . -n 300").well();
+    place.write("few.csv", mostly_unlabelled(place.bytes("target.csv")));
+    let fit = |options: &str| place.fit(&format!("source.csv few.csv {options} --steps 20"));
+    let ended = fit("-o run --labels label --unlabelled ?").well();
+    assert!(
+        ended
+            .out
+            .contains("4 classes, paired by name; 0 source and 200 target points of unknown class"),
+        "{}",
+        ended.out
+    );
+    // The run remembers it: the same file is judged alike, and the fit goes on only with the same name.
+    let ended = place.run("evaluate run source.csv few.csv").well();
+    assert!(ended.out.contains("by class"), "{}", ended.out);
+    place
+        .run("fit source.csv few.csv -o run --labels label --unlabelled A --resume")
+        .refused(&["--unlabelled ?", "--unlabelled A"]);
+    // Without the option the name is a class like others, and the source has none of it.
+    fit("-o other --labels label").refused(&["`?`", "few.csv", "source.csv"]);
+    fit("-o other --labels label --unlabelled X").refused(&["--unlabelled X", "few.csv"]);
+    fit("-o other --unlabelled ?").refused(&["--labels"]);
+    place.write("none.csv", "x1,x2,label\n1,2,?\n3,4,?\n5,6,?\n");
+    place
+        .fit("source.csv none.csv -o other --labels label --unlabelled ? --steps 20")
+        .refused(&["none.csv", "3 points has a label"]);
+    assert!(!place.path("other").exists());
+}
+
 #[test]
 fn a_truth_gives_its_distance() {
     let place = Place::new();

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The class-regularised coupling of Courty, Flamary, Tuia and Rakotomamonjy, "Optimal transport for domain adaptation" (IEEE PAMI 39, 2017), in the form with the
-//! `l_p - l_1` group penalty, `p = 1/2`, and majorisation and minimisation (Courty, Flamary and Tuia, "Domain adaptation with regularized optimal transport", ECML 2014, Algorithm 1).
+//! `l_p - l_1` group penalty, `p = 1/2`, and majorisation and minimisation (Courty, Flamary and Tuia, "Domain adaptation with regularized optimal transport", ECML PKDD 2014).
 //! `W` is concave, so it lies below its tangent, and
 //!
 //! ```text

@@ -339,6 +339,21 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// The parts of held-out rows. With few labels no class can spare any: it is judged on the points it is fitted to, or nothing would judge where classes go.
+    fn to_judge(pairing: &Pairing, side: usize, held_out: &[u32]) -> Self {
+        let mut parts = Self::of(pairing, side, held_out);
+        if let (true, Pairing::ByClass { source, target, .. }) = (parts.whole_beside, pairing) {
+            for (rows, all) in parts.rows.iter_mut().zip([source, target][side]) {
+                if rows.len() < 2 {
+                    rows.clone_from(all);
+                }
+            }
+        }
+        parts
+    }
+}
+
 struct Training<'a> {
     config: &'a Config,
     problem: &'a Problem,
@@ -1372,7 +1387,7 @@ impl Judge {
                        weights: &mut Vec<f32>| {
             Drawer::new(
                 samples,
-                Parts::of(problem.pairing(), side, rows),
+                Parts::to_judge(problem.pairing(), side, rows),
                 rows.len(),
             )
             .draw_all(samples, &mut rng, points, weights)

@@ -61,7 +61,7 @@ struct Source {
 /// Train an autoencoder on images.
 ///
 /// The loss is the cross-entropy of the pixels, plus beta times the divergence of the latents from the standard normal law or, with --labels, from a normal law around a
-/// centre of the image's class. Labels make the space know the classes, which pixels alone tell badly; encoding needs none.
+/// centre of the class that the encoder finds, and the cross-entropy of that class. Labels make the space know the classes, which pixels alone tell badly; encoding needs none.
 #[derive(clap::Args)]
 struct Train {
     #[command(flatten)]
@@ -76,8 +76,11 @@ struct Train {
     #[arg(long, value_name = "B", default_value_t = 1.0)]
     beta: f64,
     /// With --labels: how far the classes' centres lie from zero, in standard deviations of a class
-    #[arg(long, value_name = "R", default_value_t = 6.0)]
+    #[arg(long, value_name = "R", default_value_t = 8.0)]
     separation: f64,
+    /// With --labels: weight of the cross-entropy of the class that the encoder finds
+    #[arg(long, value_name = "A", default_value_t = 20.0)]
+    class_weight: f64,
     /// Channels of the first layer
     #[arg(long, value_name = "W", default_value_t = 16)]
     width: usize,

@@ -89,6 +89,7 @@ impl Train {
         range("width", self.width as f64, 1.0, 256.0)?;
         range("beta", self.beta, 0.0, 1e6)?;
         range("separation", self.separation, 0.0, 1e3)?;
+        range("class-weight", self.class_weight, 0.0, 1e6)?;
         range("epochs", self.epochs as f64, 1.0, 1e6)?;
         range("batch", self.batch as f64, 2.0, 1e5)?;
         range("rate", self.rate, 1e-9, 1.0)?;
@@ -113,6 +114,8 @@ impl Train {
             width: self.width,
             beta: self.beta,
             separation: self.separation,
+            class_weight: self.class_weight,
+            rotation: self.seed,
             schedule: Schedule {
                 epochs: self.epochs,
                 batch: self.batch,
@@ -120,6 +123,7 @@ impl Train {
                 decay: 0.01,
                 shift: self.shift,
                 mirror: self.mirror,
+                blur: false,
                 seed: self.seed,
             },
         };
