@@ -10,6 +10,7 @@
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`frechet`] | the Fréchet distance between clouds of features |
 //! | [`images`] | small pictures of one size, with their classes |
+//! | [`spread`] | labels of a few points given to all others along the cloud |
 //! | [`style`] | thickness and slant of handwriting, and how far they are kept |
 //! | [`project`] | principal components of several clouds together, for pictures of `d > 2` |
 //! | [`color`] | pictures as points: colour spaces, looks, look-up tables, histograms |
@@ -39,6 +40,7 @@ pub mod neural;
 pub mod project;
 #[cfg(feature = "latent")]
 pub mod shipped;
+pub mod spread;
 pub mod style;
 
 pub use error::LabError;

@@ -21,6 +21,9 @@ use std::time::Instant;
 /// Pictures that go through a network at once where nothing is trained.
 const AT_ONCE: usize = 500;
 
+/// Under which name a file's facts stand in it, a `key=value` a line.
+const FACTS: &str = "charflow";
+
 /// Where a training stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -75,12 +78,15 @@ pub(crate) fn device() -> Device {
 }
 
 /// Builds a network with initial weights that follow from the seed alone. Burn draws them from one generator a process, hence the lock.
-pub(crate) fn seeded<T>(seed: u64, build: impl FnOnce(&Device) -> T) -> T {
+pub(crate) fn seeded<M: Module>(seed: u64, build: impl FnOnce(&Device) -> M) -> M {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = device().autodiff();
     device.seed(seed);
-    build(&device)
+    let network = build(&device);
+    // Weights are drawn when they are first looked at: now, while no other network is.
+    network.num_params();
+    network
 }
 
 /// A matrix of standard normal numbers from our own generator, so that other threads do not change it.
@@ -195,6 +201,9 @@ fn smooth(picture: &mut [f32], [_, h, w]: [usize; 3]) {
 }
 
 /// Trains a network: `loss(network, batch, rng)` is the mean loss of a batch.
+///
+/// The same seed gives the same weights to the last bit on the same kind of processor, if no other training runs in the process: the framework's sums of gradients then come
+/// in another order.
 pub(crate) fn train<M: Module>(
     mut network: M,
     images: &Images,
@@ -361,15 +370,16 @@ pub(crate) fn to_bytes<M: Module>(
     [channels, height, width]: [usize; 3],
     facts: &[(&str, String)],
 ) -> Result<Vec<u8>, LabError> {
+    let sides = [("channels", channels), ("height", height), ("width", width)];
+    let sides = sides.map(|(key, side)| (key, side.to_string()));
+    let lines = std::iter::once(("kind", kind.to_string()))
+        .chain(sides)
+        .chain(facts.iter().cloned())
+        .map(|(key, value)| format!("{key}={value}"));
+    // One entry: several are written in an order that changes from run to run.
     let mut store = SafetensorsStore::from_bytes(None)
         .clear_metadata()
-        .metadata("kind", kind)
-        .metadata("channels", channels.to_string())
-        .metadata("height", height.to_string())
-        .metadata("width", width.to_string());
-    for (key, value) in facts {
-        store = store.metadata(*key, value);
-    }
+        .metadata(FACTS, lines.collect::<Vec<_>>().join("\n"));
     let wrong =
         |e: &dyn std::fmt::Display| LabError::Input(format!("the weights cannot be written: {e}"));
     store.collect_from(network).map_err(|e| wrong(&e))?;
@@ -388,7 +398,14 @@ impl Facts {
                 "this is no whole safetensors file ({e}); a file that charflow wrote is expected"
             ))
         })?;
-        let facts = Self(metadata.metadata().clone().unwrap_or_default());
+        let all = metadata.metadata().as_ref();
+        let text = all.and_then(|m| m.get(FACTS)).map_or("", String::as_str);
+        let facts = Self(
+            text.lines()
+                .filter_map(|line| line.split_once('='))
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+        );
         match facts.0.get("kind") {
             Some(found) if found == kind => Ok(facts),
             found => Err(LabError::Input(format!(

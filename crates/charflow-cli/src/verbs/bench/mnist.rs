@@ -36,6 +36,7 @@ use charflow_lab::latent::Vae;
 use charflow_lab::lenet::LeNet;
 use charflow_lab::project::Components;
 use charflow_lab::shipped::{self, Domain, Knows};
+use charflow_lab::spread::spread_labels;
 use charflow_lab::style;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -108,6 +109,11 @@ struct Run {
     /// Labelled target images a class; absent if all.
     #[serde(skip_serializing_if = "Option::is_none")]
     labels_per_class: Option<usize>,
+    /// So many target points were given a label by spreading those; of the points that had none, the right one in so many percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels_spread_to: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels_spread_right: Option<f64>,
     labels_permuted: bool,
     /// Training and test images, source and target.
     images: [[usize; 2]; 2],
@@ -525,20 +531,45 @@ fn samples(task: Task, side: &Side<'_>, which: usize, labels: &[Option<u8>]) -> 
         .with_some_labels(labels)?)
 }
 
-/// Which target labels a fit is given.
-fn known_labels(bench: &Bench, labels: &[u8]) -> Result<Vec<Option<u8>>> {
+/// Which target labels a fit is given, of points `[n, dim]`, and of how many of the points that labels were spread to the label is right, in percent.
+fn known_labels(
+    bench: &Bench,
+    labels: &[u8],
+    points: &[f64],
+    dim: usize,
+) -> Result<(Vec<Option<u8>>, Option<f64>)> {
     let mut labels = labels.to_vec();
     if bench.mnist.permute_labels {
         labels.shuffle(&mut ChaCha8Rng::seed_from_u64(bench.seed));
     }
     let Some(each) = bench.mnist.labels_per_class else {
-        return Ok(labels.into_iter().map(Some).collect());
+        return Ok((labels.into_iter().map(Some).collect(), None));
     };
     let mut known = vec![None; labels.len()];
     for i in draw_labels(&labels, each, bench.seed) {
         known[i] = Some(labels[i]);
     }
-    Ok(known)
+    let count = bench.mnist.spread.min(labels.len());
+    if count == 0 {
+        return Ok((known, None));
+    }
+    // The labelled points, and others evenly through the file.
+    let mut rows: Vec<usize> = (0..count).map(|k| k * labels.len() / count).collect();
+    rows.extend((0..labels.len()).filter(|&i| known[i].is_some()));
+    rows.sort_unstable();
+    rows.dedup();
+    let some: Vec<Option<u8>> = rows.iter().map(|&i| known[i]).collect();
+    let spread = spread_labels(&rows_of(points, &rows, dim), dim, &some)?;
+    let new = rows
+        .iter()
+        .zip(&spread)
+        .filter(|(i, _)| known[**i].is_none());
+    let (found, own): (Vec<u8>, Vec<u8>) = new.map(|(&i, &label)| (label, labels[i])).unzip();
+    let right = (!own.is_empty()).then(|| share(&found, &own));
+    for (&i, &label) in rows.iter().zip(&spread) {
+        known[i] = Some(label);
+    }
+    Ok((known, right))
 }
 
 /// Share of images whose class is the wanted one, percent.
@@ -596,7 +627,7 @@ fn one(
     let (source, target) = (side(0)?, side(1)?);
     let k = source.space.vae.latent();
     let all: Vec<Option<u8>> = source.train_labels.iter().copied().map(Some).collect();
-    let known = known_labels(bench, &target.train_labels)?;
+    let (known, spread_right) = known_labels(bench, &target.train_labels, &target.train, k)?;
     let problem = || -> Result<Problem> {
         Ok(Problem::new(
             samples(task, &source, 0, &all)?,
@@ -730,6 +761,8 @@ fn one(
         latents: knows.map(Knows::name),
         latent_dimension: k,
         labels_per_class: args.labels_per_class,
+        labels_spread_to: args.labels_per_class.map(|_| args.spread),
+        labels_spread_right: spread_right,
         labels_permuted: args.permute_labels,
         images: [[n, source.test_labels.len()], [m, target.test_labels.len()]],
         seconds: started.elapsed().as_secs_f64(),
@@ -931,6 +964,18 @@ fn draw_curve(task: Task, curve: &[Point], stem: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Which target labels there were, in a word.
+fn labels_of(run: &Run) -> String {
+    let mut text = match run.labels_per_class {
+        Some(n) => format!("{n} a class"),
+        None => "all".into(),
+    };
+    if let (Some(n), Some(right)) = (run.labels_spread_to, run.labels_spread_right) {
+        text.push_str(&format!(", spread to {n}: {right:.1} % right"));
+    }
+    text
+}
+
 /// The table.
 fn table(runs: &[Run]) -> String {
     let percent = |v: f64| format!("{v:.2}");
@@ -982,7 +1027,7 @@ fn table(runs: &[Run]) -> String {
             vec![
                 run.task.into(),
                 format!("{} / {}", run.latents[0], run.latents[1]),
-                run.labels_per_class.map_or("all".into(), |n| n.to_string())
+                labels_of(run)
                     + if run.labels_permuted {
                         ", shuffled"
                     } else {

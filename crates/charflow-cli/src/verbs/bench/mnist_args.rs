@@ -10,6 +10,9 @@ pub struct Args {
     /// mnist: so many target images of each class have a label, the others take part without one [default: all]
     #[arg(long, value_name = "N")]
     pub labels_per_class: Option<usize>,
+    /// mnist: with --labels-per-class: those labels are first spread along the cloud to this many target points; 0: not at all
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub spread: usize,
     /// mnist: shuffle the target's labels, to see that nothing leaks: accuracy must fall to chance
     #[arg(long)]
     pub permute_labels: bool,
@@ -32,6 +35,7 @@ impl Args {
     pub fn given(&self) -> bool {
         self.latents.is_some()
             || self.labels_per_class.is_some()
+            || self.spread != 20_000
             || self.permute_labels
             || self.retrain
             || self.no_ablation
