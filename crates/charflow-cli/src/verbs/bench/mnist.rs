@@ -545,6 +545,14 @@ fn known_labels(
     let Some(each) = bench.mnist.labels_per_class else {
         return Ok((labels.into_iter().map(Some).collect(), None));
     };
+    for class in 0..CLASSES as u8 {
+        let count = labels.iter().filter(|&&l| l == class).count();
+        if (1..each).contains(&count) {
+            return Err(Failure::input(format!(
+                "--labels-per-class {each}: class {class} of the target has {count} images."
+            )));
+        }
+    }
     let mut known = vec![None; labels.len()];
     for i in draw_labels(&labels, each, bench.seed) {
         known[i] = Some(labels[i]);
