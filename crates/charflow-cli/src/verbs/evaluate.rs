@@ -11,6 +11,7 @@ use charflow::certificate::Origin;
 use charflow::evaluate::{Evaluation, Truth, evaluate_on};
 use charflow::map::{BackwardMap, ForwardMap};
 use charflow::model::CharacteristicMap;
+use charflow::samples::UNLABELLED;
 use charflow_io::{Format, ReadOptions, Reader, npz_keys, read_npz_matrix};
 use charflow_lab::metrics;
 use serde::Serialize;
@@ -108,8 +109,13 @@ impl Part {
             _ => return Ok(metrics::monotone_violations(&self.points, images, d)?),
         };
         let (mut against, mut all) = (0.0, 0.0);
-        let last = classes.iter().max().copied().unwrap_or(0);
-        for class in 0..=last {
+        // Points of unknown class belong to no pair.
+        let known: std::collections::BTreeSet<u32> = classes
+            .iter()
+            .copied()
+            .filter(|&c| c != UNLABELLED)
+            .collect();
+        for class in known {
             let of = |points: &[f64]| -> Vec<f64> {
                 let rows = points.chunks_exact(d).zip(classes);
                 rows.filter(|(_, c)| **c == class)

@@ -304,7 +304,7 @@ fn points_of_unknown_class_take_part() {
         .run("fit source.csv few.csv -o run --labels label --unlabelled A --resume")
         .refused(&["--unlabelled ?", "--unlabelled A"]);
     // Without the option the name is a class like others, and the source has none of it.
-    fit("-o other --labels label").refused(&["`?`", "few.csv", "source.csv"]);
+    fit("-o other --labels label").refused(&["few.csv has \"?\"", "partner"]);
     fit("-o other --labels label --unlabelled X").refused(&["--unlabelled X", "few.csv"]);
     fit("-o other --unlabelled ?").refused(&["--labels"]);
     place.write("none.csv", "x1,x2,label\n1,2,?\n3,4,?\n5,6,?\n");
