@@ -168,12 +168,11 @@ impl Network {
                 classes: shape
                     .classes
                     .map(|n| LinearConfig::new(flat, n).init(device)),
-                // Set after the weights are drawn.
+                // Set, and kept from training, once the weights are drawn.
                 centres: shape.classes.map(|n| {
                     LinearConfig::new(n, shape.latent)
                         .with_bias(false)
                         .init(device)
-                        .no_grad()
                 }),
             },
             decoder: Decoder::new(shape.latent, 4 * shape.width, shape.sides, device),

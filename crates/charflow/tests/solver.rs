@@ -385,6 +385,20 @@ fn quarters(n: usize, seed: u64, radius: f64, turn: usize) -> (Vec<f64>, Vec<Str
     (points, (0..n).map(|i| format!("class {}", i % 4)).collect())
 }
 
+/// What carries each class to its own in a few seconds.
+fn by_class() -> Config {
+    let mut config = small(1200);
+    for (key, value) in [
+        ("collocation.characteristics", "1.0"),
+        ("network.hidden", "[32, 32]"),
+        ("network.beta", "3"),
+        ("loss.hj", "0.1"),
+    ] {
+        config.set(key, value).unwrap();
+    }
+    config
+}
+
 /// Each class a quarter turn away on a larger circle: without labels it is cheapest to go straight out, to another class.
 /// The paper's 6.2.1 in little.
 #[test]
@@ -397,16 +411,7 @@ fn labels_send_every_class_to_its_own() {
             .unwrap()
     };
     let (source, target) = (samples(&x, &xl), samples(&y, &yl));
-    let mut config = small(1200);
-    for (key, value) in [
-        ("collocation.characteristics", "1.0"),
-        ("network.hidden", "[32, 32]"),
-        ("network.beta", "3"),
-        ("loss.hj", "0.1"),
-    ] {
-        config.set(key, value).unwrap();
-    }
-    let solver = NcfSolver::new(config);
+    let solver = NcfSolver::new(by_class());
     let labelled = solver
         .solve(
             Problem::new(source.clone(), target.clone(), Box::new(Quadratic)).unwrap(),
@@ -447,16 +452,8 @@ fn a_few_labels_of_the_target_are_enough() {
         .unwrap()
         .with_some_labels(few)
         .unwrap();
-    let mut config = small(1200);
-    for (key, value) in [
-        ("collocation.characteristics", "1.0"),
-        ("network.hidden", "[32, 32]"),
-        ("network.beta", "3"),
-        ("loss.hj", "0.1"),
-        ("held_out.evaluations", "200"),
-    ] {
-        config.set(key, value).unwrap();
-    }
+    let mut config = by_class();
+    config.set("held_out.evaluations", "200").unwrap();
     let problem = Problem::new(all(&x, &xl), few, Box::new(Quadratic)).unwrap();
     let solution = NcfSolver::new(config).solve(problem, &mut Silent).unwrap();
     let first = solution.history.iter().find_map(|row| row.held_out_forward);

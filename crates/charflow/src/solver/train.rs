@@ -337,9 +337,7 @@ impl Parts {
             whole_beside,
         }
     }
-}
 
-impl Parts {
     /// The parts of held-out rows. With few labels no class can spare any: it is judged on the points it is fitted to, or nothing would judge where classes go.
     fn to_judge(pairing: &Pairing, side: usize, held_out: &[u32]) -> Self {
         let mut parts = Self::of(pairing, side, held_out);

@@ -981,6 +981,9 @@ fn labels_of(run: &Run) -> String {
     if let (Some(n), Some(right)) = (run.labels_spread_to, run.labels_spread_right) {
         text.push_str(&format!(", spread to {n}: {right:.1} % right"));
     }
+    if run.labels_permuted {
+        text.push_str(", shuffled");
+    }
     text
 }
 
@@ -1035,12 +1038,7 @@ fn table(runs: &[Run]) -> String {
             vec![
                 run.task.into(),
                 format!("{} / {}", run.latents[0], run.latents[1]),
-                labels_of(run)
-                    + if run.labels_permuted {
-                        ", shuffled"
-                    } else {
-                        ""
-                    },
+                labels_of(run),
                 run.report.steps.to_string(),
                 duration(run.report.seconds),
                 duration(run.seconds),

@@ -1,5 +1,8 @@
 //! What goes with `bench mnist` alone; in builds without its networks too, whose command line is the same.
 
+/// Target points that few labels are spread to.
+const SPREAD: usize = 20_000;
+
 /// What goes with this benchmark alone.
 #[derive(clap::Args)]
 pub struct Args {
@@ -11,7 +14,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub labels_per_class: Option<usize>,
     /// mnist: with --labels-per-class: those labels are first spread along the cloud to this many target points; 0: not at all
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = SPREAD)]
     pub spread: usize,
     /// mnist: shuffle the target's labels, to see that nothing leaks: accuracy must fall to chance
     #[arg(long)]
@@ -35,7 +38,7 @@ impl Args {
     pub fn given(&self) -> bool {
         self.latents.is_some()
             || self.labels_per_class.is_some()
-            || self.spread != 20_000
+            || self.spread != SPREAD
             || self.permute_labels
             || self.retrain
             || self.no_ablation
