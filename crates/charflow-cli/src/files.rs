@@ -2,11 +2,9 @@
 
 use crate::failure::{Failure, Result};
 use crate::terminal::{note, quoted};
-use charflow::Samples;
-use charflow::samples::UNLABELLED;
 use charflow_io::{IoError, Kind, ReadOptions, Reader, Table, columns_spec, read};
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use charflow_run::{DataRecord, Fitted, Points, unlabelled_in};
+use std::path::Path;
 
 /// Which columns of a file are what: options that several verbs share.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -29,6 +27,17 @@ pub struct ColumnArgs {
 }
 
 impl ColumnArgs {
+    /// Those that a run was begun with.
+    pub fn of_run(data: &DataRecord) -> Self {
+        ColumnArgs {
+            columns: data.columns.clone(),
+            labels: data.labels.clone(),
+            unlabelled: data.unlabelled.clone(),
+            weights: data.weights.clone(),
+            array: data.array.clone(),
+        }
+    }
+
     /// As the reader wants them.
     pub fn options(&self) -> ReadOptions {
         ReadOptions {
@@ -53,6 +62,14 @@ pub struct RowArgs {
 }
 
 impl RowArgs {
+    /// Those that a run was begun with.
+    pub fn of_run(data: &DataRecord) -> Self {
+        RowArgs {
+            source_rows: data.source.chosen.clone(),
+            target_rows: data.target.chosen.clone(),
+        }
+    }
+
     /// As the words of a command line, with a blank before each.
     pub fn words(&self) -> String {
         [
@@ -63,179 +80,6 @@ impl RowArgs {
         .filter_map(|(option, rows)| Some(format!(" {option} {}", quoted(rows.as_ref()?))))
         .collect()
     }
-}
-
-/// What a run remembers of a file it was fitted to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileRecord {
-    /// As it was given.
-    pub path: PathBuf,
-    /// From the root of the file system, so that the file is found from anywhere.
-    pub absolute: PathBuf,
-    /// Size of the file.
-    pub bytes: u64,
-    /// Points.
-    pub rows: usize,
-    /// Which rows of the file they are: `--source-rows` or `--target-rows`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chosen: Option<String>,
-    /// Rows in the file, where some were chosen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows_in_file: Option<usize>,
-    /// Names of the coordinates, in the order fitted; none where the file has no names.
-    pub columns: Vec<String>,
-    /// A hash of names, points, labels and weights as read: [`fingerprint`].
-    pub fingerprint: String,
-}
-
-/// A file as reports name it: without the folders of the machine it was on.
-#[derive(Clone, Debug, Serialize)]
-pub struct Brief<'a> {
-    path: &'a Path,
-    bytes: u64,
-    rows: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chosen: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows_in_file: Option<usize>,
-    columns: &'a [String],
-    fingerprint: &'a str,
-}
-
-impl FileRecord {
-    /// For a report.
-    pub fn brief(&self) -> Brief<'_> {
-        Brief {
-            path: &self.path,
-            bytes: self.bytes,
-            rows: self.rows,
-            chosen: self.chosen.as_deref(),
-            rows_in_file: self.rows_in_file,
-            columns: &self.columns,
-            fingerprint: &self.fingerprint,
-        }
-    }
-
-    /// The file, and the choice of rows if there is one: `cells.csv (day=2)`.
-    pub fn name(&self) -> String {
-        named(&self.path, self.chosen.as_deref())
-    }
-
-    /// As [`FileRecord::name`] without folders and extension, for the title of a picture.
-    pub fn title(&self) -> String {
-        let stem = self.path.file_stem().unwrap_or(self.path.as_os_str());
-        named(Path::new(stem), self.chosen.as_deref())
-    }
-
-    /// What was chosen of how much, for a report: `1429 of the 10998 rows of cells.csv (day=2)`; none without a choice.
-    pub fn choice(&self) -> Option<String> {
-        let all = self.rows_in_file?;
-        Some(format!(
-            "{} of the {all} rows of {}",
-            self.rows,
-            self.name()
-        ))
-    }
-
-    fn of(table: &Table, chosen: Option<&str>) -> Self {
-        let path = table.path.clone();
-        FileRecord {
-            absolute: std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()),
-            bytes: std::fs::metadata(&path).map_or(0, |m| m.len()),
-            rows: table.rows,
-            chosen: chosen.map(str::to_string),
-            rows_in_file: chosen.map(|_| table.rows_in_file),
-            columns: if table.has_names {
-                table.columns.clone()
-            } else {
-                Vec::new()
-            },
-            fingerprint: fingerprint(table),
-            path,
-        }
-    }
-}
-
-fn named(path: &Path, chosen: Option<&str>) -> String {
-    match chosen {
-        Some(rows) => format!("{} ({rows})", path.display()),
-        None => path.display().to_string(),
-    }
-}
-
-/// 64 bits in hexadecimal that depend on everything that is read of a file: names, points, labels, weights.
-///
-/// Not for secrecy: it tells a run whether it is resumed with the data it was begun with.
-pub fn fingerprint(table: &Table) -> String {
-    let mut hash = Mixer(0x243F_6A88_85A3_08D3);
-    hash.word(table.rows as u64);
-    hash.word(table.dim as u64);
-    if table.has_names {
-        table.columns.iter().for_each(|c| hash.text(c));
-    }
-    table.origin.iter().for_each(|o| hash.word(o.to_bits()));
-    table
-        .values
-        .iter()
-        .for_each(|v| hash.word(u64::from(v.to_bits())));
-    for label in table.labels.iter().flatten() {
-        hash.text(label);
-    }
-    for weight in table.weights.iter().flatten() {
-        hash.word(weight.to_bits());
-    }
-    format!("{:016x}", hash.0)
-}
-
-struct Mixer(u64);
-
-impl Mixer {
-    /// A multiplication by an odd number and a shift to the right are both invertible: no word is lost.
-    fn word(&mut self, word: u64) {
-        let x = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = x ^ (x >> 29);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.word(text.len() as u64);
-        text.bytes().for_each(|b| self.word(u64::from(b)));
-    }
-}
-
-/// A file as samples, and what to remember of it.
-pub struct Points {
-    /// The points, named by their file.
-    pub samples: Samples,
-    /// What to remember.
-    pub record: FileRecord,
-}
-
-impl Points {
-    /// The samples of a table; its numbers are moved, not copied.
-    fn of(table: Table, chosen: Option<&str>, unlabelled: Option<&str>) -> Result<Self> {
-        let record = FileRecord::of(&table, chosen);
-        let mut samples = Samples::with_origin(table.values, table.dim, table.origin)
-            .map_err(|e| Failure::input(format!("{}: {e}", table.path.display())))?
-            .named(record.name());
-        if table.has_names {
-            samples = samples.with_columns(table.columns)?;
-        }
-        if let Some(weights) = table.weights {
-            samples = samples.with_weights(weights)?;
-        }
-        if let Some(labels) = table.labels {
-            let known = |label: String| (Some(label.as_str()) != unlabelled).then_some(label);
-            samples = samples.with_some_labels(labels.into_iter().map(known).collect())?;
-        }
-        Ok(Points { samples, record })
-    }
-}
-
-/// How many of labelled points have no class.
-pub fn unlabelled_in(samples: &Samples) -> usize {
-    let classes = samples.class_of().unwrap_or_default();
-    classes.iter().filter(|&&c| c == UNLABELLED).count()
 }
 
 /// Reads source and target; columns are matched by name where both files have names, else by their place.
@@ -351,6 +195,17 @@ pub struct Expected<'a> {
     pub spec: Option<&'a str>,
 }
 
+impl<'a> Expected<'a> {
+    /// What a fitted map expects of a file.
+    pub fn by(fitted: &'a Fitted) -> Self {
+        Expected {
+            dim: fitted.map.dim(),
+            columns: fitted.map.columns(),
+            spec: fitted.data.as_ref().and_then(|d| d.columns.as_deref()),
+        }
+    }
+}
+
 /// Options that read the columns a model was fitted to: those asked for, else the model's by name, else the fit's own choice, else all if their number fits.
 pub fn options_for(
     path: &Path,
@@ -429,7 +284,11 @@ pub fn read_for(
     expected: &Expected<'_>,
 ) -> Result<Points> {
     let options = options_for(path, args, rows, expected)?;
-    Points::of(read(path, &options)?, rows, args.unlabelled.as_deref())
+    Ok(Points::of(
+        read(path, &options)?,
+        rows,
+        args.unlabelled.as_deref(),
+    )?)
 }
 
 /// Whether two paths lead to one file that is there.
@@ -437,47 +296,5 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
     match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
         (Ok(a), Ok(b)) => a == b,
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(text: &str) -> Table {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.csv");
-        std::fs::write(&path, text).unwrap();
-        let options = ReadOptions {
-            labels: text.contains("kind").then(|| "kind".into()),
-            weights: text.contains("mass").then(|| "mass".into()),
-            ..Default::default()
-        };
-        read(&path, &options).unwrap()
-    }
-
-    #[test]
-    fn the_fingerprint_sees_every_change() {
-        let texts = [
-            "x,y\n1,2\n3,4\n",
-            "x,z\n1,2\n3,4\n",
-            "x,y\n1,2\n4,3\n",
-            "x,y\n3,4\n1,2\n",
-            "x,y\n1,2\n3,4\n5,6\n",
-            "x,y,kind\n1,2,a\n3,4,b\n",
-            "x,y,kind\n1,2,b\n3,4,a\n",
-            "x,y,mass\n1,2,1\n3,4,2\n",
-            "x\n1\n2\n3\n4\n",
-            "0,0\n0,0\n",
-            "0,0\n0,0\n0,0\n",
-            "0\n0\n0\n0\n",
-        ];
-        let prints: std::collections::HashSet<String> =
-            texts.iter().map(|t| fingerprint(&table(t))).collect();
-        assert_eq!(prints.len(), texts.len());
-        assert_eq!(
-            fingerprint(&table(texts[0])),
-            fingerprint(&table("x,y\n1.0,2.00\n3e0,4\n"))
-        );
     }
 }

@@ -4,7 +4,6 @@
 //!
 //! Exit status: 0 done, 1 ran but fell short, 2 the command line or a file cannot be used.
 
-mod cost;
 mod failure;
 mod files;
 mod interrupt;

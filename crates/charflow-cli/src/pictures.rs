@@ -1,7 +1,6 @@
 //! The pictures of a run: transport, flow, losses.
 
 use crate::failure::Result;
-use crate::files::FileRecord;
 use charflow::Samples;
 use charflow::map::{BackwardMap, ForwardMap};
 use charflow::model::CharacteristicMap;
@@ -10,6 +9,7 @@ use charflow_lab::figures::{
     FlowStrip, LineTransportFigure, LossFigure, LossPanel, Series, Style, TransportFigure,
 };
 use charflow_lab::project::Projection;
+use charflow_run::FileRecord;
 use std::path::{Path, PathBuf};
 
 /// Points drawn of each side: more only make the files larger.

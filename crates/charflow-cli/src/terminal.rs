@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use std::io::{ErrorKind, Write, stderr, stdout};
-use std::path::Path;
+
+pub use charflow_run::{quoted, shown};
 
 /// Writes a result to standard output, with a line end.
 ///
@@ -34,21 +35,6 @@ pub fn tell(text: &str) {
 /// A remark that does not stop the work.
 pub fn note(text: &str) {
     tell(&format!("note: {text}"));
-}
-
-/// A word of a command line as a shell has to be given it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_string()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-/// A path as a shell has to be given it.
-pub fn shown(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
 }
 
 /// Seconds as a person says them: `8.2 s`, `3 min 20 s`, `1 h 5 min`.
@@ -121,13 +107,5 @@ mod tests {
         assert_eq!(duration(59.4), "59 s");
         assert_eq!(duration(200.0), "3 min 20 s");
         assert_eq!(duration(3900.0), "1 h 5 min");
-    }
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(quoted("data/a.csv"), "data/a.csv");
-        assert_eq!(quoted("my data.csv"), "'my data.csv'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

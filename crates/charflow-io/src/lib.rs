@@ -2,6 +2,7 @@
 //!
 //! A table is `n` points in `R^d`, one a row, and optionally a class name and a weight for each. [`read`] takes a whole file into
 //! memory, once, in single precision around an origin; [`Reader`] and [`Writer`] stream it in chunks, so that memory does not grow with the rows.
+//! Points that are in memory already become the same table by [`Table::from_memory`].
 //! A file that is written appears whole or not at all. A file that cannot be used gives an [`IoError`] that names the file, the row,
 //! the line of a text file, and the column.
 //!
@@ -61,5 +62,5 @@ pub use error::{IoError, Kind, Result};
 pub use format::{Format, Precision};
 pub use idx::{Idx, is_idx, read_idx};
 pub use npz::{npz_keys, read_npz_matrix};
-pub use read::{ReadOptions, Reader, Table, read};
+pub use read::{InMemory, ReadOptions, Reader, Table, read};
 pub use write::Writer;

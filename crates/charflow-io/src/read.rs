@@ -1,5 +1,6 @@
 //! Reading: a stream of checked rows, and the whole table at once.
 
+use crate::columns::default_names;
 use crate::error::{IoError, Kind, Result};
 use crate::format::{Format, Precision};
 use crate::rows::RowFilter;
@@ -262,24 +263,17 @@ impl Reader {
         }
         let dim = self.dim();
         let bad_point = rows.iter().position(|v| !v.is_finite());
-        let bad_weight = self
+        let worst_weight = self
             .side
             .weights
             .iter()
             .position(|w| !w.is_finite() || *w < 0.0);
         // The earlier row is told first.
-        if let Some(k) = bad_point.filter(|k| bad_weight.is_none_or(|w| k / dim <= w)) {
-            let m = format!(
-                "the value is {}; every value must be a finite number. Fill it or leave the row out.",
-                rows[k]
-            );
-            return Err(self.cell(k / dim, &self.opened.names[k % dim], m));
+        if let Some(k) = bad_point.filter(|k| worst_weight.is_none_or(|w| k / dim <= w)) {
+            return Err(self.cell(k / dim, &self.opened.names[k % dim], not_finite(rows[k])));
         }
-        if let Some(k) = bad_weight {
-            let m = format!(
-                "the weight is {}; weights are finite and not negative.",
-                self.side.weights[k]
-            );
+        if let Some(k) = worst_weight {
+            let m = bad_weight(self.side.weights[k]);
             return Err(self.cell(k, self.opened.weight.as_deref().unwrap_or("weights"), m));
         }
         Ok(n)
@@ -302,8 +296,10 @@ impl Reader {
 /// A whole file of points in single precision around an origin: the point i is `origin + values[i]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// The file.
+    /// The file; of a table from memory what it is called.
     pub path: PathBuf,
+    /// Whether the points came from memory, by [`Table::from_memory`].
+    pub in_memory: bool,
     /// The coordinates' names, `[d]`; `x1`, `x2`, ... by their place in the file where it has none.
     pub columns: Vec<String>,
     /// Whether the names are the file's own.
@@ -327,7 +323,127 @@ pub struct Table {
     pub precision: Precision,
 }
 
+/// Points that are in memory already, and what goes with them.
+#[derive(Debug, Clone, Default)]
+pub struct InMemory {
+    /// What messages call them.
+    pub name: String,
+    /// The coordinates' names, `[d]`, if they have any.
+    pub columns: Option<Vec<String>>,
+    /// Number of coordinates, d.
+    pub dim: usize,
+    /// Whether the values were in double precision.
+    pub double: bool,
+    /// `[n]`, the class of each point.
+    pub labels: Option<Vec<String>>,
+    /// `[n]`, not normalised.
+    pub weights: Option<Vec<f64>>,
+}
+
 impl Table {
+    /// The table that [`read`] would give of a file that holds these points, bit by bit: `values` are their coordinates, row by row.
+    ///
+    /// # Errors
+    /// No point, a value or a weight that is not finite, one that leaves single precision, a negative weight, by row and column; other numbers of names, labels or
+    /// weights than there are columns and points.
+    pub fn from_memory(about: InMemory, values: impl IntoIterator<Item = f64>) -> Result<Table> {
+        let InMemory {
+            name,
+            columns,
+            dim,
+            double,
+            labels,
+            weights,
+        } = about;
+        let path = PathBuf::from(name);
+        let usage = |kind, m: String| IoError::new(&path, kind, m);
+        if dim == 0 {
+            return Err(usage(Kind::Empty, "the points have no columns.".into()));
+        }
+        let has_names = columns.is_some();
+        let columns = columns.unwrap_or_else(|| default_names(dim));
+        if columns.len() != dim {
+            let m = format!("{} names for {dim} columns.", columns.len());
+            return Err(usage(Kind::Usage, m));
+        }
+        let mut incoming = values.into_iter();
+        let mut stored: Vec<f32> = Vec::with_capacity(incoming.size_hint().0);
+        let mut push = |origin: &[f64], value: f64| -> Result<()> {
+            let at = stored.len();
+            let cell = |m: String| {
+                IoError::cell(&path, (at / dim) as u64 + 1, None, &columns[at % dim], m)
+            };
+            if !value.is_finite() {
+                return Err(cell(not_finite(value)));
+            }
+            let single = (value - origin[at % dim]) as f32;
+            if !single.is_finite() {
+                return Err(cell(too_large(value)));
+            }
+            stored.push(single);
+            Ok(())
+        };
+        let first: Vec<f64> = incoming.by_ref().take(rows_at_once(dim) * dim).collect();
+        // A value that is not finite is told below, where its place is known.
+        let origin = if double && first.len() >= dim && first.iter().all(|v| v.is_finite()) {
+            origin_of(&first[..first.len() / dim * dim], dim)
+        } else {
+            vec![0.0; dim]
+        };
+        for value in first.into_iter().chain(incoming) {
+            push(&origin, value)?;
+        }
+        let rows = stored.len() / dim;
+        if rows == 0 {
+            return Err(usage(Kind::Empty, "there are no rows.".into()));
+        }
+        if stored.len() != rows * dim {
+            let m = format!("{} values are no rows of {dim}.", stored.len());
+            return Err(usage(Kind::Usage, m));
+        }
+        for (what, count) in [
+            ("label", labels.as_ref().map(Vec::len)),
+            ("weight", weights.as_ref().map(Vec::len)),
+        ] {
+            if let Some(count) = count.filter(|&n| n != rows) {
+                let plural = |n: usize| if n == 1 { "" } else { "s" };
+                let m = format!(
+                    "{count} {what}{} for {rows} point{}; expected one a point.",
+                    plural(count),
+                    plural(rows)
+                );
+                return Err(usage(Kind::Columns, m));
+            }
+        }
+        if let Some(weights) = &weights {
+            if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
+                let m = bad_weight(weights[i]);
+                return Err(IoError::cell(&path, i as u64 + 1, None, "weights", m));
+            }
+            if weights.iter().sum::<f64>() <= 0.0 {
+                return Err(usage(Kind::Columns, NO_WEIGHT.into()));
+            }
+        }
+        Ok(Table {
+            path,
+            in_memory: true,
+            columns,
+            has_names,
+            dim,
+            rows,
+            rows_in_file: rows,
+            origin,
+            values: stored,
+            labels,
+            weights,
+            precision: if double {
+                Precision::F64
+            } else {
+                Precision::F32
+            },
+        })
+    }
+
     /// The point `i` in double precision, `[d]`.
     pub fn point(&self, i: usize) -> Vec<f64> {
         let row = &self.values[i * self.dim..(i + 1) * self.dim];
@@ -346,6 +462,27 @@ impl Table {
             .collect()
     }
 }
+
+/// Rows that are looked at together: a megabyte or two, but enough to see a column's range.
+fn rows_at_once(dim: usize) -> usize {
+    ((1 << 18) / dim).clamp(64, 1 << 16)
+}
+
+fn not_finite(value: f64) -> String {
+    format!(
+        "the value is {value}; every value must be a finite number. Fill it or leave the row out."
+    )
+}
+
+fn too_large(value: f64) -> String {
+    format!("the value {value:e} is too large for single precision (3.4e38). Rescale the column.")
+}
+
+fn bad_weight(weight: f64) -> String {
+    format!("the weight is {weight}; weights are finite and not negative.")
+}
+
+const NO_WEIGHT: &str = "the weights sum to zero; at least one must be positive.";
 
 /// How far from zero a column may lie, in multiples of its range, before it gets an origin: up to here single precision
 /// resolves the range to 2^-24 times this, 5e-7.
@@ -386,8 +523,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Table> {
     let path = path.as_ref();
     let mut reader = Reader::open_for(path, options, false)?;
     let dim = reader.dim();
-    // A megabyte or two a chunk, but rows enough to see a column's range.
-    let chunk = ((1 << 18) / dim).clamp(64, 1 << 16);
+    let chunk = rows_at_once(dim);
     let mut values: Vec<f32> = Vec::new();
     if let Some(n) = reader.rows_hint() {
         let enough = n
@@ -426,11 +562,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Table> {
             for c in 0..dim {
                 let value = (row[c] - origin[c]) as f32;
                 if !value.is_finite() {
-                    return Err(reader.cell(
-                        k,
-                        &reader.opened.names[c],
-                        format!("the value {:e} is too large for single precision (3.4e38). Rescale the column.", row[c]),
-                    ));
+                    return Err(reader.cell(k, &reader.opened.names[c], too_large(row[c])));
                 }
                 values.push(value);
             }
@@ -453,16 +585,13 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Table> {
         let column = reader.opened.weight.clone();
         return Err(IoError {
             column,
-            ..IoError::new(
-                path,
-                Kind::Columns,
-                "the weights sum to zero; at least one must be positive.",
-            )
+            ..IoError::new(path, Kind::Columns, NO_WEIGHT)
         });
     }
     let rows_in_file = usize::try_from(reader.rows_looked_at()).unwrap_or(usize::MAX);
     Ok(Table {
         path: path.to_path_buf(),
+        in_memory: false,
         columns: reader.opened.names,
         has_names: reader.opened.has_names,
         dim,

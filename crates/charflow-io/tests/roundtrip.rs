@@ -1,7 +1,7 @@
 //! What is written comes back, in every format and precision, and nothing half-written is ever seen.
 
 use charflow_io::{
-    Format, Kind, Precision, ReadOptions, Reader, Table, Writer, columns_spec, read,
+    Format, InMemory, Kind, Precision, ReadOptions, Reader, Table, Writer, columns_spec, read,
 };
 use std::fs;
 use std::path::Path;
@@ -320,4 +320,91 @@ fn where_nothing_can_be_written_is_named() {
             .kind,
         Kind::Usage
     );
+}
+
+#[test]
+fn points_in_memory_are_the_table_of_a_file_that_holds_them() {
+    let folder = tempfile::tempdir().unwrap();
+    // More rows than are looked at together, and a column far from zero whose range grows after them.
+    let (n, d) = (70_000, 3);
+    let mut values = numbers(n * d, 3);
+    for (i, row) in values.chunks_exact_mut(d).enumerate() {
+        row[1] += if i < 69_000 { 1e6 } else { 2e6 };
+    }
+    for precision in [Precision::F64, Precision::F32] {
+        let path = folder.path().join("points.npz");
+        let mut writer = Writer::create(&path, &names(d), &[], precision).unwrap();
+        writer.write(&values, &[]).unwrap();
+        writer.finish().unwrap();
+        let of_file = read(&path, &ReadOptions::default()).unwrap();
+        let double = precision == Precision::F64;
+        let seen = |v: &f64| if double { *v } else { f64::from(*v as f32) };
+        let about = InMemory {
+            name: "X".into(),
+            columns: Some(names(d)),
+            dim: d,
+            double,
+            ..InMemory::default()
+        };
+        let of_memory = Table::from_memory(about, values.iter().map(seen)).unwrap();
+        assert_eq!(of_memory.origin[1] != 0.0, double);
+        let as_file = Table {
+            path: path.clone(),
+            in_memory: false,
+            ..of_memory
+        };
+        assert_eq!(as_file, of_file);
+    }
+}
+
+#[test]
+fn points_in_memory_are_refused_in_the_words_of_a_file() {
+    let two = |values: &[f64], change: &dyn Fn(&mut InMemory)| {
+        let mut about = InMemory {
+            name: "X".into(),
+            dim: 2,
+            double: true,
+            ..InMemory::default()
+        };
+        change(&mut about);
+        Table::from_memory(about, values.to_vec())
+            .unwrap_err()
+            .to_string()
+    };
+    let same = |_: &mut InMemory| {};
+    assert_eq!(
+        two(&[1.0, 2.0, 3.0, f64::NAN], &same),
+        "X, row 2, column `x2`: the value is NaN; every value must be a finite number. Fill it or leave the row out."
+    );
+    for (message, words) in [
+        (two(&[1e39, 0.0, 0.0, 0.0], &same), "row 1, column `x1`"),
+        (two(&[], &same), "no rows"),
+        (two(&[1.0, 2.0, 3.0], &same), "3 values are no rows of 2"),
+        (two(&[1.0; 2], &|a| a.dim = 0), "no columns"),
+        (
+            two(&[1.0; 2], &|a| a.columns = Some(names(3))),
+            "3 names for 2 columns",
+        ),
+        (
+            two(&[1.0; 2], &|a| a.labels = Some(names(2))),
+            "2 labels for 1 point;",
+        ),
+        (
+            two(&[1.0; 2], &|a| a.weights = Some(vec![])),
+            "0 weights for 1 point;",
+        ),
+        (
+            two(&[1.0; 2], &|a| a.weights = Some(vec![-1.0])),
+            "row 1, column `weights`: the weight is -1",
+        ),
+        (
+            two(&[1.0; 2], &|a| a.weights = Some(vec![0.0])),
+            "sum to zero",
+        ),
+    ] {
+        assert!(
+            message.starts_with("X") && message.contains(words),
+            "{message}"
+        );
+    }
 }

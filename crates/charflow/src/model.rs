@@ -365,6 +365,32 @@ impl CharacteristicMap {
         Ok(out)
     }
 
+    /// The gradient `grad u(x, t)` of the potential with respect to the points `x: [n, d]`, `[n, d]`, in the units of the cost over those of the points.
+    ///
+    /// `V` of it is the velocity: at time 0 the displacement `T(x) - x`, at time 1 `y - S(y)`.
+    ///
+    /// # Errors
+    /// As for [`CharacteristicMap::forward_at`].
+    pub fn gradient(&self, x: &[f64], t: f64) -> Result<Vec<f64>> {
+        check_time(t)?;
+        let n = self.check_reach(x)?;
+        let d = self.dim();
+        // u = f u_s((x - shift) / s).
+        let factor = self.cost.cost_factor(self.scaling.scale) / self.scaling.scale;
+        let mut out = vec![0.0; n * d];
+        self.each_block(x, t as f32, &mut out, d, |n, _, gradient, _, out| {
+            for s in 0..n {
+                for k in 0..d {
+                    out[s * d + k] = factor * f64::from(gradient[k * BLOCK + s]);
+                }
+            }
+        });
+        if let Some(coordinates) = self.cost.coordinates() {
+            coordinates.leave_gradients(&mut out);
+        }
+        Ok(out)
+    }
+
     fn moved(&self, x: &[f64], at: f64, factor: f64) -> Result<Vec<f64>> {
         self.check_reach(x)?;
         let mut out = x.to_vec();
@@ -458,14 +484,22 @@ impl CharacteristicMap {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = self.to_bytes().map_err(|message| Error::Io {
+        let bytes = self.written().map_err(|message| Error::Io {
             path: path.into(),
             message,
         })?;
         write_atomically(path, &bytes)
     }
 
-    fn to_bytes(&self) -> std::result::Result<Vec<u8>, String> {
+    /// The bytes of the model file.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] if they cannot be put together.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.written().map_err(Error::Problem)
+    }
+
+    fn written(&self) -> std::result::Result<Vec<u8>, String> {
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         for (name, offset, shape) in self.potential.shape().tensors() {
             let n: usize = shape.iter().product();
@@ -532,6 +566,14 @@ impl CharacteristicMap {
         Self::load_with(path, None)
     }
 
+    /// The model that [`CharacteristicMap::to_bytes`] was called on.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] with what is wrong, as for [`CharacteristicMap::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, None).map_err(|m| Error::Problem(format!("the model's bytes: {m}")))
+    }
+
     /// As [`CharacteristicMap::load`] for a model fitted with a user's own cost.
     ///
     /// # Errors
@@ -542,63 +584,64 @@ impl CharacteristicMap {
 
     fn load_with(path: &Path, cost: Option<Box<dyn Cost>>) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
-        let bad = |message: String| Error::Io {
+        Self::parse(&bytes, cost).map_err(|message| Error::Io {
             path: path.into(),
             message,
-        };
-        let (file, text) = open_safetensors(&bytes).map_err(bad)?;
-        let info: ModelInfo = parse_info(&text, "model", FORMAT_VERSION).map_err(bad)?;
+        })
+    }
+
+    fn parse(bytes: &[u8], cost: Option<Box<dyn Cost>>) -> std::result::Result<Self, String> {
+        let (file, text) = open_safetensors(bytes)?;
+        let info: ModelInfo = parse_info(&text, "model", FORMAT_VERSION)?;
         let layers = info
             .config
             .layers()
-            .map_err(|e| bad(format!("the settings in this file make no network: {e}")))?;
+            .map_err(|e| format!("the settings in this file make no network: {e}"))?;
         let shape = Shape {
             dim: info.dim,
             layers,
         };
         let mut theta = vec![0.0f32; shape.parameters()];
         for (name, offset, dims) in shape.tensors() {
-            let values = read_f32(&file, &name, &dims).map_err(bad)?;
+            let values = read_f32(&file, &name, &dims)?;
             theta[offset..offset + values.len()].copy_from_slice(&values);
         }
         if let Some(i) = theta.iter().position(|x| !x.is_finite()) {
-            return Err(bad(format!(
+            return Err(format!(
                 "parameter {i} is {}; the file is damaged",
                 theta[i]
-            )));
+            ));
         }
         let scaling = Scaling {
-            shift: read_f64(&file, "scaling.shift", &[info.dim]).map_err(bad)?,
-            scale: read_f64(&file, "scaling.scale", &[1]).map_err(bad)?[0],
+            shift: read_f64(&file, "scaling.shift", &[info.dim])?,
+            scale: read_f64(&file, "scaling.scale", &[1])?[0],
         };
         if !(scaling.scale > 0.0
             && scaling.scale.is_finite()
             && scaling.shift.iter().all(|x| x.is_finite()))
         {
-            return Err(bad(
-                "the scaling is not finite and positive; the file is damaged".into(),
-            ));
+            return Err("the scaling is not finite and positive; the file is damaged".into());
         }
         let d = info.dim;
         let linear = if file.names().contains(&"linear.matrix") {
-            let part = |name: &str, shape: &[usize]| read_f64(&file, name, shape).map_err(bad);
+            let part = |name: &str, shape: &[usize]| read_f64(&file, name, shape);
             let (m0, m1) = (
                 part("linear.source_mean", &[d])?,
                 part("linear.target_mean", &[d])?,
             );
             let map = GaussianMap::from_parts(m0, m1, &part("linear.matrix", &[d, d])?);
-            Some(map.map_err(|e| bad(format!("the linear map in this file: {e}")))?)
+            Some(map.map_err(|e| format!("the linear map in this file: {e}"))?)
         } else {
             None
         };
         // Files of earlier versions have no boxes.
         let bounds = if file.names().contains(&"box.source") {
-            let part = |name: &str| -> Result<Bounds> {
-                let low_high = read_f64(&file, name, &[2, d]).map_err(bad)?;
+            let part = |name: &str| -> std::result::Result<Bounds, String> {
+                let low_high = read_f64(&file, name, &[2, d])?;
                 if !low_high.iter().all(|v| v.is_finite()) {
-                    return Err(bad(format!(
+                    return Err(format!(
                         "the tensor \"{name}\" is not finite; the file is damaged"
-                    )));
+                    ));
                 }
                 Ok(Bounds {
                     low: low_high[..d].to_vec(),
@@ -613,7 +656,7 @@ impl CharacteristicMap {
             Some(cost) => Self::with_cost(info, scaling, &theta, linear, cost),
             None => Self::new(info, scaling, &theta, linear),
         };
-        let mut map = map.map_err(|e| bad(e.to_string()))?;
+        let mut map = map.map_err(|e| e.to_string())?;
         map.bounds = bounds;
         Ok(map)
     }
@@ -852,7 +895,21 @@ mod tests {
     use super::*;
 
     fn map(bounds: bool) -> CharacteristicMap {
+        let map = map_for("quadratic");
+        let cloud = |v: &[f64]| Bounds::of(&Samples::from_f64(v, 2).unwrap());
+        if bounds {
+            map.with_bounds(
+                cloud(&[0.0, 1.0, 2.0, -3.0, 1.0, 0.5]),
+                cloud(&[5.0, 5.0, 6.0, 7.0]),
+            )
+        } else {
+            map
+        }
+    }
+
+    fn map_for(cost: &str) -> CharacteristicMap {
         let mut config = Config::preset("auto", 10, 10, 2).unwrap();
+        config.cost = cost.into();
         config.set("network.hidden", "[8]").unwrap();
         config.set("warm_start", "none").unwrap();
         let info = ModelInfo {
@@ -876,16 +933,70 @@ mod tests {
             shift: vec![1.0, -1.0],
             scale: 2.0,
         };
-        let map = CharacteristicMap::new(info, scaling, &theta, None).unwrap();
-        let cloud = |v: &[f64]| Bounds::of(&Samples::from_f64(v, 2).unwrap());
-        if bounds {
-            map.with_bounds(
-                cloud(&[0.0, 1.0, 2.0, -3.0, 1.0, 0.5]),
-                cloud(&[5.0, 5.0, 6.0, 7.0]),
-            )
-        } else {
-            map
+        CharacteristicMap::new(info, scaling, &theta, None).unwrap()
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_potential_in_the_units_of_the_user() {
+        let x = [0.3, -0.8, 2.0, -1.5, -1.0, 0.25];
+        for cost in [
+            "quadratic",
+            "mahalanobis:[[4,1],[1,2]]",
+            "norm-power:1.5",
+            "elastic:0.5",
+        ] {
+            let map = map_for(cost);
+            for t in [0.0, 0.4, 1.0] {
+                let gradient = map.gradient(&x, t).unwrap();
+                for at in 0..x.len() {
+                    // Wide enough for single precision.
+                    let h = 2e-2;
+                    let u = |step: f64| {
+                        let mut x = x;
+                        x[at] += step;
+                        map.potential(&x, t).unwrap()[at / 2]
+                    };
+                    let difference =
+                        (u(-2.0 * h) - 8.0 * u(-h) + 8.0 * u(h) - u(2.0 * h)) / (12.0 * h);
+                    assert!(
+                        (gradient[at] - difference).abs() < 2e-3 * (1.0 + difference.abs()),
+                        "{cost} {t} {at}: {} {difference}",
+                        gradient[at]
+                    );
+                }
+            }
         }
+        // The velocity of the gradient is the displacement.
+        let displacement = |map: &CharacteristicMap| -> Vec<f64> {
+            let y = map.forward(&x).unwrap();
+            y.iter().zip(&x).map(|(y, x)| y - x).collect()
+        };
+        let map = map_for("quadratic");
+        for (v, p) in displacement(&map)
+            .iter()
+            .zip(map.gradient(&x, 0.0).unwrap())
+        {
+            assert!((v - p).abs() < 1e-6, "{v} {p}");
+        }
+        let map = map_for("mahalanobis:[[4,1],[1,2]]");
+        let (v, p) = (displacement(&map), map.gradient(&x, 0.0).unwrap());
+        for (v, p) in v.chunks(2).zip(p.chunks(2)) {
+            assert!((4.0 * v[0] + v[1] - p[0]).abs() < 1e-5, "{v:?} {p:?}");
+            assert!((v[0] + 2.0 * v[1] - p[1]).abs() < 1e-5, "{v:?} {p:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_comes_back_from_its_bytes() {
+        let map = map(true);
+        let bytes = map.to_bytes().unwrap();
+        let again = CharacteristicMap::from_bytes(&bytes).unwrap();
+        assert_eq!(again.to_bytes().unwrap(), bytes);
+        assert_eq!(again.forward(&[0.1, 0.2]), map.forward(&[0.1, 0.2]));
+        let message = CharacteristicMap::from_bytes(&bytes[..bytes.len() / 2])
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with("the model's bytes: "), "{message}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::data::store;
 use super::fit::Fit;
 use crate::failure::{Failure, Result};
-use crate::run::RunDir;
+use crate::run::{RunDir, check_free};
 use crate::terminal::{say, shown};
 use charflow_lab::datasets::generate;
 use std::path::PathBuf;
@@ -97,6 +97,6 @@ impl Demo {
                 )));
             }
         }
-        run.check_free(true)
+        check_free(run, true)
     }
 }

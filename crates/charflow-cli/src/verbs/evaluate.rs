@@ -1,9 +1,7 @@
 //! `charflow evaluate`: how good a map is, on points it may never have seen.
 
 use crate::failure::{Failure, Result};
-use crate::files::{
-    Brief, ColumnArgs, Expected, FileRecord, Points, RowArgs, options_for, read_for,
-};
+use crate::files::{ColumnArgs, Expected, RowArgs, options_for, read_for};
 use crate::run::{DataRecord, Fitted, command_line};
 use crate::terminal::{note, quoted, say};
 use charflow::Samples;
@@ -14,6 +12,7 @@ use charflow::model::CharacteristicMap;
 use charflow::samples::UNLABELLED;
 use charflow_io::{Format, ReadOptions, Reader, npz_keys, read_npz_matrix};
 use charflow_lab::metrics;
+use charflow_run::{Brief, FileRecord, Points};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -236,7 +235,7 @@ impl Evaluate {
     /// See [`Failure`].
     pub fn run(self) -> Result<()> {
         let fitted = Fitted::open(&self.run)?;
-        let expected = fitted.expected();
+        let expected = Expected::by(&fitted);
         let data = fitted.data.as_ref();
         let (of_source, of_target) = (
             self.rows.source_rows.as_deref(),

@@ -1,20 +1,21 @@
 //! `charflow fit`: two files of points go in, a run directory comes out.
 
 use super::evaluate::to_json;
-use crate::cost::resolved;
 use crate::failure::{Failure, Result};
-use crate::files::{Brief, ColumnArgs, FileRecord, Points, RowArgs, read_pair, unlabelled_in};
+use crate::files::{ColumnArgs, RowArgs, read_pair};
 use crate::interrupt::Guard;
 use crate::pictures::{Clouds, draw};
 use crate::progress::Watcher;
-use crate::run::{DataRecord, Lock, RunDir, command_line, resume_command, write_file};
+use crate::run::{DataRecord, Lock, RunDir, check_free, command_line, resume_command, write_file};
 use crate::terminal::{duration, note, parse_duration, quoted, say, shown};
 use charflow::Problem;
 use charflow::cost::{short, short_pair};
-use charflow::evaluate::{Evaluation, evaluate_on};
+use charflow::evaluate::evaluate_on;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use charflow_run::{
+    Change, FileRecord, Points, RunReport, Settings, changes, judged_on, unlabelled_in,
+};
+use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Fit a map between two files of points.
@@ -111,21 +112,6 @@ struct Plan {
     lock: Lock,
 }
 
-/// What `report.json` holds.
-#[derive(Serialize)]
-struct Json<'a> {
-    charflow: &'static str,
-    isa: &'static str,
-    command: String,
-    done: bool,
-    solve: &'a Report,
-    source: Brief<'a>,
-    target: Brief<'a>,
-    evaluated_on: &'static str,
-    evaluation: Option<&'a Evaluation>,
-    files: Vec<PathBuf>,
-}
-
 /// What a resume needs to know of the report.
 #[derive(Deserialize)]
 struct Earlier {
@@ -200,18 +186,13 @@ impl Fit {
         }
         files.push(run.report());
         // The report comes last: a run that has one needs nothing more.
-        let json = to_json(&Json {
-            charflow: env!("CARGO_PKG_VERSION"),
-            isa: charflow_kernels::Isa::current().name(),
-            command: command_line(),
-            done,
-            solve: &solution.report,
-            source: data.source.brief(),
-            target: data.target.brief(),
-            evaluated_on: judged_on(solution.fitted),
-            evaluation: evaluation.as_ref(),
+        let json = to_json(&RunReport::new(
+            command_line(),
+            &solution,
+            &data,
+            evaluation.as_ref(),
             files,
-        })?;
+        ))?;
         write_file(&run.report(), json.as_bytes())?;
         if self.json {
             say(&json)?;
@@ -250,7 +231,7 @@ impl Fit {
 
     /// Checks everything, then makes the run directory.
     fn plan_new(&self, run: &RunDir) -> Result<Plan> {
-        run.check_free(self.force)?;
+        check_free(run, self.force)?;
         if self.resume {
             note(&format!(
                 "there is no run in {} yet; it is begun",
@@ -258,12 +239,13 @@ impl Fit {
             ));
         }
         // Wrong settings are told before large files are read.
-        let cost = charflow::cost::parse(&self.settings(2, 2, 1)?.cost)?;
+        let settings = self.settings()?;
+        let cost = charflow::cost::parse(&settings.on(2, 2, 1)?.cost)?;
         super::set_threads(self.threads.unwrap_or(0))?;
         let (source, target) = read_pair(&self.source, &self.target, &self.columns, &self.rows)?;
         let data = record(&self.columns, &source, &target);
         let problem = Problem::new(source.samples, target.samples, cost)?;
-        let config = self.settings(
+        let config = settings.on(
             problem.source().len(),
             problem.target().len(),
             problem.dim(),
@@ -295,7 +277,7 @@ impl Fit {
             )));
         }
         let old = run.read_data()?;
-        let config = self.overlaid(begun_with.clone())?;
+        let config = self.settings()?.over(begun_with.clone())?;
         config.check()?;
         if let Some(effort) = self.effort.as_ref().filter(|e| **e != begun_with.effort) {
             return Err(Failure::input(format!(
@@ -310,10 +292,7 @@ impl Fit {
             )));
         }
         let changed = changes(&begun_with, &config)?;
-        if let Some((name, was, is)) = changed
-            .iter()
-            .find(|(name, ..)| !MAY_CHANGE.contains(&name.as_str()))
-        {
+        if let Some(Change { name, was, is }) = changed.iter().find(|c| !c.is_allowed()) {
             let (was, is) = short_pair(was, is);
             return Err(Failure::input(format!(
                 "{place} was begun with {name} = {was}, now it is {is}.{REMEDY}"
@@ -340,8 +319,9 @@ impl Fit {
             }
         }
         super::set_threads(config.threads)?;
-        let columns = old.column_args();
-        let (source, target) = read_pair(&self.source, &self.target, &columns, &old.row_args())?;
+        let columns = ColumnArgs::of_run(&old);
+        let (source, target) =
+            read_pair(&self.source, &self.target, &columns, &RowArgs::of_run(&old))?;
         for (points, was, side) in [
             (&source, &old.source, "source"),
             (&target, &old.target, "target"),
@@ -361,14 +341,9 @@ impl Fit {
             charflow::cost::parse(&config.cost)?,
         )?;
 
-        let checkpoint = if run.checkpoint().exists() {
-            Some(
-                Checkpoint::load(&run.checkpoint())
-                    .map_err(|e| Failure::input(format!("{e}. Begin again with --force.")))?,
-            )
-        } else {
-            None
-        };
+        let checkpoint = run
+            .read_checkpoint()
+            .map_err(|e| Failure::input(format!("{e}. Begin again with --force.")))?;
         let steps_done = checkpoint.as_ref().map_or(0, Checkpoint::step);
         if config.steps < steps_done {
             return Err(Failure::input(format!(
@@ -394,7 +369,7 @@ impl Fit {
             }
             return Ok(None);
         }
-        if changed.iter().any(|c| c.0 == "steps") && steps_done > 0 {
+        if changed.iter().any(|c| c.name == "steps") && steps_done > 0 {
             note(
                 "with another number of steps the learning rate follows a new plan from here on; the result is not that of a run begun with it",
             );
@@ -411,63 +386,24 @@ impl Fit {
         }))
     }
 
-    /// The settings of a new run on `n` and `m` points in `d` dimensions.
-    fn settings(&self, n: usize, m: usize, d: usize) -> Result<Config> {
-        let preset = match (&self.preset, &self.config) {
-            (Some(name), _) => name.clone(),
-            (None, Some(path)) => {
-                named_in(&read_text(path)?, "preset").unwrap_or_else(|| "auto".into())
-            }
-            (None, None) => "auto".into(),
+    /// What the options ask of a solve.
+    fn settings(&self) -> Result<Settings> {
+        let file = match &self.config {
+            Some(path) => Some((path.clone(), read_text(path)?)),
+            None => None,
         };
-        let effort = match (&self.effort, &self.config) {
-            (Some(effort), _) => effort.clone(),
-            (None, Some(path)) => {
-                named_in(&read_text(path)?, "effort").unwrap_or_else(|| "normal".into())
-            }
-            (None, None) => "normal".into(),
-        };
-        let mut config = Config::preset_with_effort(&preset, &effort, n, m, d)?;
-        if self.columns.labels.is_some() {
-            config = config.for_classes(n, m, d);
-        }
-        let mut config = self.overlaid(config)?;
-        config.preset = preset;
-        config.effort = effort;
-        config.check()?;
-        Ok(config)
-    }
-
-    /// Puts `--config`, `--set` and the options over settings.
-    fn overlaid(&self, mut config: Config) -> Result<Config> {
-        if let Some(path) = &self.config {
-            config = config
-                .merged(&read_text(path)?)
-                .map_err(|e| Failure::input(format!("{}: {e}", path.display())))?;
-        }
-        config = with_set(config, &self.set)?;
-        if let Some(steps) = self.steps {
-            config.steps = steps;
-        }
-        if let Some(seconds) = self.time_limit {
-            config.time_limit = seconds;
-        }
-        if let Some(seed) = self.seed {
-            config.seed = seed;
-        }
-        if let Some(threads) = self.threads {
-            config.threads = threads;
-        }
-        if let Some(cost) = &self.cost {
-            config.cost.clone_from(cost);
-        }
-        config.cost = resolved(&config.cost)?;
-        if i64::try_from(config.seed).is_err() || i64::try_from(config.steps).is_err() {
-            return Err(Failure::input(
-                "seed and steps go up to 9223372036854775807, the largest number a .toml file holds.",
-            ));
-        }
-        Ok(config)
+        Ok(Settings {
+            preset: self.preset.clone(),
+            effort: self.effort.clone(),
+            file,
+            set: pairs(&self.set)?,
+            cost: self.cost.clone(),
+            steps: self.steps,
+            time_limit: self.time_limit,
+            seed: self.seed,
+            threads: self.threads,
+            by_class: self.columns.labels.is_some(),
+        })
     }
 
     fn solve(
@@ -506,75 +442,37 @@ impl Fit {
     }
 }
 
+/// Settings of the form KEY=VALUE.
+///
+/// # Errors
+/// No `=`.
+fn pairs(set: &[String]) -> Result<Vec<(String, String)>> {
+    set.iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) => Ok((key.to_string(), value.to_string())),
+            None => Err(Failure::input(format!(
+                "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
+            ))),
+        })
+        .collect()
+}
+
 /// Puts settings of the form KEY=VALUE over others.
 ///
 /// # Errors
 /// No `=`, a setting that does not exist, a value of the wrong kind.
 pub fn with_set(mut config: Config, set: &[String]) -> Result<Config> {
-    for pair in set {
-        let Some((key, value)) = pair.split_once('=') else {
-            return Err(Failure::input(format!(
-                "--set {pair}: expected KEY=VALUE, such as optimiser.rate=1e-3."
-            )));
-        };
-        config.set(key, value)?;
+    for (key, value) in pairs(set)? {
+        config.set(&key, &value)?;
     }
     Ok(config)
 }
 
 const REMEDY: &str = " A resumed run must be the same run: leave that as it was, or choose another directory with -o.";
 
-/// What does not change where a run goes, only how far and how fast.
-const MAY_CHANGE: [&str; 3] = ["steps", "time_limit", "threads"];
-
 fn read_text(path: &std::path::Path) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|e| Failure::system(path, "the settings cannot be read", &e))
-}
-
-/// The word that a file of settings gives for `key`.
-fn named_in(text: &str, key: &str) -> Option<String> {
-    Some(
-        text.parse::<toml::Table>()
-            .ok()?
-            .get(key)?
-            .as_str()?
-            .to_string(),
-    )
-}
-
-/// Settings that differ: name, old value, new value.
-fn changes(old: &Config, new: &Config) -> Result<Vec<(String, String, String)>> {
-    let flat = |config: &Config| -> Result<BTreeMap<String, String>> {
-        let table = toml::Table::try_from(config).map_err(|e| Failure::input(e.to_string()))?;
-        let mut out = BTreeMap::new();
-        flatten(&table, "", &mut out);
-        Ok(out)
-    };
-    let (old, new) = (flat(old)?, flat(new)?);
-    Ok(old
-        .into_iter()
-        .filter_map(|(name, was)| {
-            let is = new.get(&name)?;
-            (*is != was).then(|| (name, was, is.clone()))
-        })
-        .collect())
-}
-
-fn flatten(table: &toml::Table, path: &str, out: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
-        let name = if path.is_empty() {
-            key.clone()
-        } else {
-            format!("{path}.{key}")
-        };
-        match value {
-            toml::Value::Table(inner) => flatten(inner, &name, out),
-            other => {
-                out.insert(name, other.to_string());
-            }
-        }
-    }
 }
 
 fn record(columns: &ColumnArgs, source: &Points, target: &Points) -> DataRecord {
@@ -609,15 +507,6 @@ fn finished(earlier: &Earlier, config: &Config, steps_done: u64) -> bool {
         && report.seconds >= config.time_limit;
     let by_steps = steps_done >= config.steps && report.steps == steps_done;
     earlier.done && (by_steps || by_time)
-}
-
-/// The points a finished map is judged on, in words.
-fn judged_on(fitted: bool) -> &'static str {
-    if fitted {
-        "points the map was fitted to"
-    } else {
-        "points held out of the fit"
-    }
 }
 
 fn begun(
@@ -721,7 +610,7 @@ fn next(run: &RunDir, data: &DataRecord, figures: bool) -> String {
             .map_or(String::new(), |rows| format!(" --rows {}", quoted(rows))),
         shown(&data.source.path),
         shown(&data.target.path),
-        data.row_args().words()
+        RowArgs::of_run(data).words()
     ));
     text
 }

@@ -1,7 +1,7 @@
 //! `charflow plot`: the pictures of a run, drawn again.
 
 use crate::failure::{Failure, Result};
-use crate::files::read_pair;
+use crate::files::{ColumnArgs, RowArgs, read_pair};
 use crate::pictures::{Clouds, draw};
 use crate::run::{Fitted, RunDir};
 use crate::terminal::{note, say, shown};
@@ -52,9 +52,13 @@ impl Plot {
                 self.run.display()
             ))
         })?;
-        let place = |given: &Option<PathBuf>, record: &crate::files::FileRecord, option: &str| {
+        let place = |given: &Option<PathBuf>, record: &charflow_run::FileRecord, option: &str| {
             match given {
                 Some(path) => Ok(path.clone()),
+                None if record.in_memory => Err(Failure::input(format!(
+                    "the points {} of the run came from the memory of a program. Say which file holds them with {option} FILE.",
+                    record.path.display()
+                ))),
                 None if record.absolute.exists() => Ok(record.absolute.clone()),
                 None if record.path.exists() => Ok(record.path.clone()),
                 None => Err(Failure::input(format!(
@@ -66,7 +70,12 @@ impl Plot {
         };
         let source = place(&self.source, &data.source, "--source")?;
         let target = place(&self.target, &data.target, "--target")?;
-        let (source, target) = read_pair(&source, &target, &data.column_args(), &data.row_args())?;
+        let (source, target) = read_pair(
+            &source,
+            &target,
+            &ColumnArgs::of_run(data),
+            &RowArgs::of_run(data),
+        )?;
         for (points, record, side) in [
             (&source, &data.source, "source"),
             (&target, &data.target, "target"),

@@ -1,7 +1,7 @@
 //! `charflow transport`: points through a fitted map, chunk by chunk.
 
 use crate::failure::{Failure, Result};
-use crate::files::{ColumnArgs, options_for, same_file};
+use crate::files::{ColumnArgs, Expected, options_for, same_file};
 use crate::interrupt::{self, Guard};
 use crate::run::Fitted;
 use crate::terminal::{duration, note, shown, tell};
@@ -103,14 +103,14 @@ impl Transport {
             ..Default::default()
         };
         let rows = self.rows.as_deref();
-        let options = match options_for(&self.input, &args, rows, &fitted.expected()) {
+        let options = match options_for(&self.input, &args, rows, &Expected::by(&fitted)) {
             // The run's own array may be missing in another file.
             Err(_) if self.array.is_none() && args.array.is_some() => {
                 let args = ColumnArgs {
                     array: None,
                     ..args
                 };
-                options_for(&self.input, &args, rows, &fitted.expected())?
+                options_for(&self.input, &args, rows, &Expected::by(&fitted))?
             }
             other => other?,
         };

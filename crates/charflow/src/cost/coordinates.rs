@@ -61,6 +61,21 @@ impl Coordinates {
     pub fn leave(&self, x: &mut [f64]) {
         multiply(&self.back, self.d, x);
     }
+
+    /// `B' p` for each row of gradients `p: [n, d]` with respect to `B x`, in place: the gradients with respect to `x`.
+    pub fn leave_gradients(&self, p: &mut [f64]) {
+        let d = self.d;
+        let mut image = vec![0.0; d];
+        for row in p.chunks_exact_mut(d) {
+            image.fill(0.0);
+            for (to, p) in self.to.chunks_exact(d).zip(&*row) {
+                for (image, b) in image.iter_mut().zip(to) {
+                    *image += b * p;
+                }
+            }
+            row.copy_from_slice(&image);
+        }
+    }
 }
 
 fn multiply(matrix: &[f64], d: usize, rows: &mut [f64]) {

@@ -138,6 +138,22 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.written().map_err(|message| Error::Io {
+            path: path.into(),
+            message,
+        })?;
+        write_atomically(path, &bytes)
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] if they cannot be put together.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.written().map_err(Error::Problem)
+    }
+
+    fn written(&self) -> std::result::Result<Vec<u8>, String> {
         let f32s = |name: &str, x: &[f32]| (name.to_string(), Dtype::F32, vec![x.len()], le_f32(x));
         let f64s = |name: &str, x: &[f64]| (name.to_string(), Dtype::F64, vec![x.len()], le_f64(x));
         let mut tensors = vec![f32s("best", &self.best), f32s("least", &self.least)];
@@ -185,12 +201,8 @@ impl Checkpoint {
             drops: self.drops,
             divergences: self.divergences,
         };
-        let bad = |message: String| Error::Io {
-            path: path.into(),
-            message,
-        };
-        let text = serde_json::to_string(&head).map_err(|e| bad(e.to_string()))?;
-        write_atomically(path, &to_safetensors(&tensors, text).map_err(bad)?)
+        let text = serde_json::to_string(&head).map_err(|e| e.to_string())?;
+        to_safetensors(&tensors, text)
     }
 
     /// Reads the file.
@@ -199,13 +211,21 @@ impl Checkpoint {
     /// [`Error::Io`] with what is wrong.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
-        Self::from_bytes(&bytes).map_err(|message| Error::Io {
+        Self::parse(&bytes).map_err(|message| Error::Io {
             path: path.into(),
             message,
         })
     }
 
-    fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
+    /// The state that [`Checkpoint::to_bytes`] was called on.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] with what is wrong.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes).map_err(|m| Error::Problem(format!("the checkpoint's bytes: {m}")))
+    }
+
+    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
         let (file, text) = open_safetensors(bytes)?;
         let head: Head = parse_info(&text, "checkpoint", CHECKPOINT_VERSION)?;
         let length = |name: &str| {
@@ -394,6 +414,6 @@ mod tests {
             );
         }
         let newer = String::from_utf8_lossy(&bytes).replace("\\\"format\\\":3", "\\\"format\\\":9");
-        assert!(Checkpoint::from_bytes(newer.as_bytes()).is_err());
+        assert!(Checkpoint::parse(newer.as_bytes()).is_err());
     }
 }

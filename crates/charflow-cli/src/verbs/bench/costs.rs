@@ -136,7 +136,7 @@ fn cost_of(text: &str, family: Family, dim: usize) -> Result<String> {
             kinds.join(", ")
         )));
     }
-    crate::cost::resolved(text)
+    Ok(charflow_run::resolved_cost(text)?)
 }
 
 /// The problems asked for. What was asked for by the names of problem and cost has to be; of a cost alone, all problems that there are.

@@ -18,7 +18,7 @@ pub use pair::{Finish, Fitting, Side, histograms, recolored};
 use super::evaluate::to_json;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
-use crate::run::{FIGURES, RunDir, command_line, write_file};
+use crate::run::{FIGURES, RunDir, check_free, command_line, write_file};
 use crate::terminal::{duration, note, parse_duration, say, shown};
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::map::ForwardMap;
@@ -310,7 +310,7 @@ impl Color {
             )));
         }
         let run = RunDir::new(&self.out);
-        run.check_free(self.force).map_err(|e| match e {
+        check_free(&run, self.force).map_err(|e| match e {
             // There is no going on with a look: a fit is a matter of seconds.
             Failure::Input(_) if !self.force && run.looks_like_a_run() => Failure::input(format!(
                 "{} holds a run already. Replace it by --force, or choose another folder with -o.",
