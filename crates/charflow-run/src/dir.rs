@@ -288,15 +288,11 @@ impl RunDir {
     /// What the system says.
     pub fn write_history(&self, rows: &[HistoryRow]) -> Result<()> {
         let path = self.history();
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let fail = |e: &dyn std::fmt::Display| Error::Io {
+        let bytes = history_to_csv(rows).map_err(|message| Error::Io {
             path: path.clone(),
-            message: format!("{e}."),
-        };
-        for row in rows {
-            writer.serialize(row).map_err(|e| fail(&e))?;
-        }
-        write_file(&path, &writer.into_inner().map_err(|e| fail(&e))?)
+            message,
+        })?;
+        write_file(&path, &bytes)
     }
 
     /// Reads the losses; none where the file is missing.
@@ -310,14 +306,31 @@ impl RunDir {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(system(&path, "cannot be read", &e)),
         };
-        csv::Reader::from_reader(&bytes[..])
-            .deserialize()
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|e| Error::Io {
-                path: path.clone(),
-                message: format!("the losses cannot be read: {e}."),
-            })
+        history_from_csv(&bytes).map_err(|message| Error::Io { path, message })
     }
+}
+
+/// The bytes of `history.csv`.
+///
+/// # Errors
+/// What the writer says.
+pub fn history_to_csv(rows: &[HistoryRow]) -> std::result::Result<Vec<u8>, String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(|e| format!("{e}."))?;
+    }
+    writer.into_inner().map_err(|e| format!("{e}."))
+}
+
+/// The losses in the bytes of `history.csv`.
+///
+/// # Errors
+/// The bytes are damaged.
+pub fn history_from_csv(bytes: &[u8]) -> std::result::Result<Vec<HistoryRow>, String> {
+    csv::Reader::from_reader(bytes)
+        .deserialize()
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|e| format!("the losses cannot be read: {e}."))
 }
 
 /// A fitted map, and what its run knows of the data.

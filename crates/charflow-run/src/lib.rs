@@ -11,9 +11,12 @@ mod settings;
 mod shell;
 
 pub use cost::resolved_cost;
-pub use dir::{FIGURES, Fitted, Lock, RunDir, Standing, resume_command, write_file};
+pub use dir::{
+    FIGURES, Fitted, Lock, RunDir, Standing, history_from_csv, history_to_csv, resume_command,
+    write_file,
+};
 pub use record::{Brief, DataRecord, FileRecord, Points, fingerprint, unlabelled_in};
-pub use report::{RunReport, judged_on};
+pub use report::{RunReport, is_finished, judged_on};
 pub use settings::{Change, Settings, changes};
 pub use shell::{quoted, shown};
 

@@ -2,7 +2,7 @@
 
 use crate::record::{Brief, DataRecord};
 use charflow::evaluate::Evaluation;
-use charflow::solver::{Report, Solution};
+use charflow::solver::{Config, Outcome, Report};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -22,10 +22,11 @@ pub struct RunReport<'a> {
 }
 
 impl<'a> RunReport<'a> {
-    /// Of a solve, begun by `command`, that wrote `files`.
+    /// Of a solve, begun by `command`, that wrote `files`; `fitted` says whether it was evaluated on points that the map was fitted to.
     pub fn new(
         command: String,
-        solution: &'a Solution,
+        solve: &'a Report,
+        fitted: bool,
         data: &'a DataRecord,
         evaluation: Option<&'a Evaluation>,
         files: Vec<PathBuf>,
@@ -34,15 +35,26 @@ impl<'a> RunReport<'a> {
             charflow: env!("CARGO_PKG_VERSION"),
             isa: charflow_kernels::Isa::current().name(),
             command,
-            done: solution.outcome.is_done(),
-            solve: &solution.report,
+            done: solve.outcome.is_done(),
+            solve,
             source: data.source.brief(),
             target: data.target.brief(),
-            evaluated_on: judged_on(solution.fitted),
+            evaluated_on: judged_on(fitted),
             evaluation,
             files,
         }
     }
+}
+
+/// Whether a solve that was begun with `begun` and has done `steps_done` steps has nothing left to do under the settings `config`.
+#[must_use]
+pub fn is_finished(earlier: &Report, begun: &Config, config: &Config, steps_done: u64) -> bool {
+    let by_time = earlier.outcome == Outcome::TimeLimit
+        && config.time_limit > 0.0
+        && earlier.seconds >= config.time_limit;
+    let by_steps = steps_done >= config.steps && earlier.steps == steps_done;
+    let by_score = earlier.outcome == Outcome::Converged && config.steps == begun.steps;
+    earlier.outcome.is_done() && (by_steps || by_time || by_score)
 }
 
 /// The points a finished map is judged on, in words.

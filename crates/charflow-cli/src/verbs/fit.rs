@@ -13,7 +13,7 @@ use charflow::cost::{short, short_pair};
 use charflow::evaluate::evaluate_on;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Outcome, Report, Solution};
 use charflow_run::{
-    Change, FileRecord, Points, RunReport, Settings, changes, judged_on, unlabelled_in,
+    Change, FileRecord, Points, RunReport, Settings, changes, is_finished, judged_on, unlabelled_in,
 };
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -115,7 +115,6 @@ struct Plan {
 /// What a resume needs to know of the report.
 #[derive(Deserialize)]
 struct Earlier {
-    done: bool,
     solve: Report,
 }
 
@@ -188,7 +187,8 @@ impl Fit {
         // The report comes last: a run that has one needs nothing more.
         let json = to_json(&RunReport::new(
             command_line(),
-            &solution,
+            &solution.report,
+            solution.fitted,
             &data,
             evaluation.as_ref(),
             files,
@@ -353,10 +353,7 @@ impl Fit {
         }
         if let Ok(text) = std::fs::read_to_string(run.report())
             && let Ok(earlier) = serde_json::from_str::<Earlier>(&text)
-            && (finished(&earlier, &config, steps_done)
-                || earlier.done
-                    && earlier.solve.outcome == Outcome::Converged
-                    && config.steps == begun_with.steps)
+            && is_finished(&earlier.solve, &begun_with, &config, steps_done)
         {
             if self.json {
                 say(&text)?;
@@ -497,16 +494,6 @@ fn difference(is: &FileRecord, was: &FileRecord) -> String {
     } else {
         "as many rows, but other values".to_string()
     }
-}
-
-/// Whether an earlier session did all that is asked for now.
-fn finished(earlier: &Earlier, config: &Config, steps_done: u64) -> bool {
-    let report = &earlier.solve;
-    let by_time = report.outcome == Outcome::TimeLimit
-        && config.time_limit > 0.0
-        && report.seconds >= config.time_limit;
-    let by_steps = steps_done >= config.steps && report.steps == steps_done;
-    earlier.done && (by_steps || by_time)
 }
 
 fn begun(

@@ -15,7 +15,7 @@ pub mod report;
 pub mod train;
 
 pub use checkpoint::Checkpoint;
-pub use config::Config;
+pub use config::{Config, EFFORTS, PRESETS};
 pub use observer::{Observer, Progress, Silent};
 pub use report::{HistoryRow, Outcome, Report, Solution};
 pub use train::NcfSolver;

@@ -1,0 +1,241 @@
+"""What people call points: arrays, lists, frames, tensors; and how results go out again."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import ProblemError
+
+Array = npt.NDArray[Any]
+
+
+class Given(NamedTuple):
+    """Points as they came in: float32 or float64 of shape (n, d), their names, and how to give points back in the same kind of thing."""
+
+    values: Array
+    columns: Optional[List[str]]
+    again: Callable[[Array, Optional[List[str]]], Any]
+
+
+def _root(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _plain(values: Array, columns: Optional[List[str]]) -> Any:
+    return values
+
+
+def points(value: Any, name: str) -> Given:
+    """Points of shape (n, d) from whatever was given.
+
+    Raises
+    ------
+    ProblemError
+        With the argument's name, the place in it, and what to do.
+    """
+    root = _root(value)
+    columns: Optional[List[str]] = None
+    again: Callable[[Array, Optional[List[str]]], Any] = _plain
+    if root == "pandas" and hasattr(value, "columns"):
+        columns = _names(value.columns, name)
+        index, kind = value.index, type(value)
+
+        def again(values: Array, names: Optional[List[str]]) -> Any:
+            return kind(values, index=index, columns=names)
+
+        _check_frame(value, [str(t) for t in value.dtypes], name)
+    elif root == "polars" and hasattr(value, "columns"):
+        if hasattr(value, "collect"):
+            raise ProblemError(
+                f"{name} is a lazy frame; expected one with rows: {name}.collect()."
+            )
+        columns = list(value.columns)
+        frames = sys.modules["polars"]
+
+        def again(values: Array, names: Optional[List[str]]) -> Any:
+            return frames.DataFrame(values, schema=names)
+
+        _check_frame(value, [str(t) for t in value.dtypes], name)
+        value = value.to_numpy()
+    elif root == "torch" and hasattr(value, "detach"):
+        if value.device.type != "cpu":
+            raise ProblemError(
+                f"{name} is a tensor on {value.device}; expected one on the CPU: {name}.cpu()."
+            )
+        if value.requires_grad:
+            raise ProblemError(
+                f"{name} is a tensor that requires a gradient, which does not go through charflow: give {name}.detach()."
+            )
+        tensors = sys.modules["torch"]
+        value = value.resolve_conj().resolve_neg().numpy()
+
+        def again(values: Array, names: Optional[List[str]]) -> Any:
+            return tensors.from_numpy(values)
+
+    elif hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise ProblemError(
+            f"{name} is a sparse matrix; dense points are expected. If they fit into memory give {name}.toarray(), otherwise reduce their dimension first."
+        )
+    elif root == "anndata":
+        raise ProblemError(
+            f"{name} is an AnnData object; use charflow.anndata.fit, or give an array of it, such as {name}.obsm['X_pca']."
+        )
+    return Given(_numbers(value, name, columns), columns, again)
+
+
+def _names(columns: Any, name: str) -> Optional[List[str]]:
+    """Names of columns; none where they are only numbered."""
+    if all(isinstance(c, (int, np.integer)) for c in columns):
+        return None
+    if not all(isinstance(c, str) for c in columns):
+        raise ProblemError(
+            f"{name} names its columns partly by text, partly by something else: {list(columns)[:8]}. "
+            "Only string names are supported; mixed ones are not: give every column a name of text, or none."
+        )
+    return list(columns)
+
+
+def _check_frame(frame: Any, types: Sequence[str], name: str) -> None:
+    """Names the first column that holds no numbers, which an array of the whole frame would not."""
+    known = ("int", "uint", "float", "bool", "decimal", "boolean")
+    for column, kind in zip(frame.columns, types):
+        if kind.lower() == "object":
+            continue  # Its values are looked at one by one.
+        if not kind.lower().startswith(known):
+            raise ProblemError(
+                f"{name}, column `{column}` holds {kind} values; coordinates are numbers. Leave it out: labels go in by x_labels and y_labels."
+            )
+
+
+def _numbers(value: Any, name: str, columns: Optional[List[str]]) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.getmaskarray(value).any():
+            raise ProblemError(
+                f"{name} has masked values; every value must be a finite number. Fill them or leave the rows out."
+            )
+        value = value.data
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as e:
+        raise ProblemError(
+            f"{name} is no table of numbers: {e}. Expected points of shape (n, d), an array, a list of rows of one length, or a frame."
+        ) from e
+    if array.ndim != 2:
+        raise ProblemError(_axes(array, name))
+    if array.shape[1] == 0:
+        raise ProblemError(
+            f"{name} has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
+        )
+    kind = array.dtype.kind
+    if kind == "c":
+        raise ProblemError(
+            f"Complex data not supported: {name} holds complex numbers. Give real and imaginary parts as columns of their own."
+        )
+    if kind in "biu":
+        array = array.astype(np.float64)
+    elif kind == "f":
+        single = array.dtype.itemsize == 4
+        array = array.astype(np.float32 if single else np.float64, copy=False)
+    elif kind in "OUS":
+        array = _from_objects(array, name, columns)
+    else:
+        raise ProblemError(
+            f"{name} holds {array.dtype} values; coordinates are numbers."
+        )
+    # Views into records need not begin where a number may.
+    return array if array.flags.aligned else array.copy()
+
+
+def _axes(array: Array, name: str) -> str:
+    wanted = "Expected points of shape (n, d), a row each."
+    if array.ndim == 0:
+        return f"{name} is a single value ({type(array.item()).__name__}). {wanted}"
+    if array.ndim == 1:
+        return (
+            f"{name} has one axis, of length {array.shape[0]}. {wanted} Reshape your data: {name}.reshape(-1, 1) for points in one dimension, "
+            f"{name}.reshape(1, -1) for one point."
+        )
+    return f"{name} has {array.ndim} axes, of shape {array.shape}. {wanted} Reshape your data: {name}.reshape(len({name}), -1) flattens each one."
+
+
+def _from_objects(array: Array, name: str, columns: Optional[List[str]]) -> Array:
+    try:
+        return array.astype(np.float64)
+    except (ValueError, TypeError):
+        pass
+    for (i, j), value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (ValueError, TypeError):
+            column = columns[j] if columns else f"x{j + 1}"
+            raise ProblemError(
+                f"{name}, row {i + 1}, column `{column}`: expected a number, found {value!r}, and float() argument must be a string or a real number. "
+                "Mend it or leave the row or column out."
+            ) from None
+    raise ProblemError(f"{name} holds values that are no numbers.")
+
+
+def in_order(given: Given, names: Optional[List[str]], name: str, fitted: str) -> Array:
+    """The columns of a frame in the order of `names`, by name; points without names by their place."""
+    if names is None or given.columns is None or given.columns == names:
+        return given.values
+    ours, theirs = set(names), set(given.columns)
+    if len(theirs) == len(given.columns) and ours == theirs:
+        return given.values[:, [given.columns.index(n) for n in names]]
+    text = f"{name} has other columns than {fitted}."
+    for what, listed in (
+        ("missing", [n for n in names if n not in theirs]),
+        ("not known", [n for n in given.columns if n not in ours]),
+    ):
+        if listed:
+            more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+            shown = ", ".join(f"`{n}`" for n in listed[:8])
+            text += f" {what[0].upper() + what[1:]}: {shown}{more}."
+    raise ProblemError(text + " Choose the same columns.")
+
+
+def _row(value: Any, name: str, what: str) -> Array:
+    if _root(value) == "polars":
+        value = value.to_numpy() if hasattr(value, "to_numpy") else value
+    array = np.asarray(value)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ProblemError(
+            f"{name} has shape {array.shape}; expected one {what} a point."
+        )
+    return array
+
+
+def labels(value: Any, name: str, unlabelled: Optional[str]) -> Optional[List[Optional[str]]]:
+    """The name of each point's class, None where it is not known: None, NaN, or what `unlabelled` says.
+
+    Whole numbers are the same class however they are stored: 3, 3.0 and "3".
+    """
+    if value is None:
+        return None
+    found: List[Optional[str]] = []
+    for item in _row(value, name, "label").tolist():
+        if item is None or item != item or str(item) == "<NA>":
+            found.append(None)
+            continue
+        if isinstance(item, float) and item.is_integer():
+            item = int(item)
+        text = item if isinstance(item, str) else str(item)
+        found.append(None if text == unlabelled else text)
+    return found
+
+
+def weights(value: Any, name: str) -> Optional[Array]:
+    """One number a point, float64."""
+    if value is None:
+        return None
+    array = _row(value, name, "weight")
+    try:
+        return np.ascontiguousarray(array, dtype=np.float64)
+    except (ValueError, TypeError) as e:
+        raise ProblemError(f"{name} are no numbers: {e}.") from e
