@@ -48,11 +48,9 @@ def points(value: Any, name: str) -> Given:
             return kind(values, index=index, columns=names)
 
         _check_frame(value, [str(t) for t in value.dtypes], name)
+    elif root == "polars" and hasattr(value, "collect"):
+        raise ProblemError(f"{name} is a lazy frame; expected one with rows: {name}.collect().")
     elif root == "polars" and hasattr(value, "columns"):
-        if hasattr(value, "collect"):
-            raise ProblemError(
-                f"{name} is a lazy frame; expected one with rows: {name}.collect()."
-            )
         columns = list(value.columns)
         frames = sys.modules["polars"]
 
@@ -172,9 +170,9 @@ def _from_objects(array: Array, name: str, columns: Optional[List[str]]) -> Arra
             float(value)
         except (ValueError, TypeError):
             column = columns[j] if columns else f"x{j + 1}"
+            value = value.item() if isinstance(value, np.generic) else value
             raise ProblemError(
-                f"{name}, row {i + 1}, column `{column}`: expected a number, found {value!r}, and float() argument must be a string or a real number. "
-                "Mend it or leave the row or column out."
+                f"{name}, row {i + 1}, column `{column}`: expected a number, found {value!r}. Mend it, or leave the row or the column out."
             ) from None
     raise ProblemError(f"{name} holds values that are no numbers.")
 

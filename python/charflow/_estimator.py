@@ -221,16 +221,17 @@ class CharacteristicFlow:
         """
         model = self._model()
         given = self._points(X, "Y" if backward else "X")
-        self._warn_if_far(model, given.values, backward)
         move = model.backward_at if backward else model.forward_at
         threads = _whole(self.threads, "threads")
         if np.ndim(t) == 0:
-            moved = move(given.values, _real(t, "t"), threads)
-            return given.again(moved, given.columns)
-        times = [_real(one, "t") for one in np.ravel(t)]
-        if not times:
-            raise SettingError("t is empty; expected a time, or some, from 0 to 1.")
-        return np.stack([move(given.values, one, threads) for one in times])
+            moved = given.again(move(given.values, _real(t, "t"), threads), given.columns)
+        else:
+            times = [_real(one, "t") for one in np.ravel(t)]
+            if not times:
+                raise SettingError("t is empty; expected a time, or some, from 0 to 1.")
+            moved = np.stack([move(given.values, one, threads) for one in times])
+        self._warn_if_far(model, given.values, backward)
+        return moved
 
     def potential(self, X: Any, t: float = 0.0) -> Array:
         """The potential ``u(x, t)``, of shape (n,), in the units of the cost; its constant is arbitrary."""

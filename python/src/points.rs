@@ -39,13 +39,14 @@ impl Coordinates<'_> {
         work: impl FnOnce(&[f64]) -> charflow::Result<T> + Send,
     ) -> PyResult<T> {
         match self {
-            Coordinates::Double(a) => match a.as_slice() {
-                Ok(rows) => guarded(py, || work(rows)),
-                Err(_) => {
-                    let view = a.as_array();
-                    guarded(py, || work(&view.iter().copied().collect::<Vec<_>>()))
+            Coordinates::Double(a) => {
+                let view = a.as_array();
+                // By the view: the array's own slice would give one in Fortran order column by column.
+                match view.as_slice() {
+                    Some(rows) => guarded(py, || work(rows)),
+                    None => guarded(py, || work(&view.iter().copied().collect::<Vec<_>>())),
                 }
-            },
+            }
             Coordinates::Single(a) => {
                 let view = a.as_array();
                 guarded(py, || {

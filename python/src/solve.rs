@@ -3,6 +3,7 @@
 use crate::errors::{bug, told};
 use charflow::Problem;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Observer, Progress, Solution};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -106,17 +107,18 @@ pub fn solve(
                     latest = Some(newer);
                 }
                 let looked = Python::attach(|py| -> PyResult<bool> {
-                    let interrupted = match py.check_signals() {
-                        Ok(()) => false,
-                        Err(e) if e.is_instance_of::<pyo3::exceptions::PyKeyboardInterrupt>(py) => {
-                            true
-                        }
-                        Err(e) => return Err(e),
-                    };
-                    if let (Some(progress), Some(s)) = (progress, latest) {
-                        progress.call1(py, (s.step, s.steps, s.seconds, s.loss, s.held_out))?;
+                    let look = py.check_signals().and_then(|()| match (progress, latest) {
+                        (Some(progress), Some(s)) => progress
+                            .call1(py, (s.step, s.steps, s.seconds, s.loss, s.held_out))
+                            .map(drop),
+                        _ => Ok(()),
+                    });
+                    // The signal may also have come while `progress` ran, and is raised there.
+                    match look {
+                        Ok(()) => Ok(false),
+                        Err(e) if e.is_instance_of::<PyKeyboardInterrupt>(py) => Ok(true),
+                        Err(e) => Err(e),
                     }
-                    Ok(interrupted)
                 });
                 match looked {
                     Ok(false) => {}

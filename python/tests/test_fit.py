@@ -188,39 +188,19 @@ def test_the_same_seed_is_the_same_model_on_any_number_of_threads(data):
     assert not np.array_equal(first.transform(X), other.transform(X))
 
 
-def test_resume_ends_as_if_it_had_never_stopped(data):
+def test_resume_takes_more_steps_on_the_same_points_only(data):
     X, Y = data
-    whole = CharacteristicFlow(**QUICK).fit(X, Y)
-    parts = CharacteristicFlow(**QUICK)
-
-    class Stop:
-        shown, line, dirty = True, 0.0, False
-
-        def __call__(self, step, *others):
-            raise KeyboardInterrupt
-
-    # A fit that is to take 40 steps, stopped at the first look.
-    from charflow import _estimator
-
-    class Bar(_estimator.Progress):
-        def __enter__(self):
-            return Stop()
-
-    kept, _estimator.Progress = _estimator.Progress, Bar
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            parts.fit(X, Y)
-    finally:
-        _estimator.Progress = kept
-    # Other points are told apart; the same ones go on.
-    whole.set_params(steps=60).resume(X, Y, steps=60)
-    assert whole.history_["step"][-1] == 60 and whole.steps == 60
+    flow = CharacteristicFlow(**QUICK).fit(X, Y)
+    flow.resume(X, Y, steps=60)
+    assert flow.history_["step"][-1] == 60 and flow.steps == 60
     with pytest.warns(charflow.FitWarning, match="nothing left"):
-        whole.resume(X, Y)
+        flow.resume(X, Y)
     with pytest.raises(charflow.ProblemError, match="not the source that this fit was begun with"):
-        whole.resume(X + 1.0, Y, steps=80)
+        flow.resume(X + 1.0, Y, steps=80)
+    with pytest.raises(charflow.ProblemError, match="300 rows, then|rows, then 300"):
+        flow.resume(X[:-1], Y, steps=80)
     with pytest.raises(charflow.ProblemError, match="has done 60 steps already"):
-        whole.resume(X, Y, steps=10)
+        flow.resume(X, Y, steps=10)
 
 
 def test_copies_and_pickles_are_the_same_map(flow, data):
