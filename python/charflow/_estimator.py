@@ -224,13 +224,20 @@ class CharacteristicFlow:
         move = model.backward_at if backward else model.forward_at
         threads = _whole(self.threads, "threads")
         if np.ndim(t) == 0:
-            moved = given.again(move(given.values, _real(t, "t"), threads), given.columns)
+            values, far = move(given.values, _real(t, "t"), threads)
+            moved = given.again(values, given.columns)
         else:
             times = [_real(one, "t") for one in np.ravel(t)]
             if not times:
                 raise SettingError("t is empty; expected a time, or some, from 0 to 1.")
-            moved = np.stack([move(given.values, one, threads) for one in times])
-        self._warn_if_far(model, given.values, backward)
+            steps = [move(given.values, one, threads) for one in times]
+            moved, far = np.stack([values for values, _ in steps]), steps[0][1]
+        if far > 0:
+            warnings.warn(
+                f"{far} of {len(given.values)} rows lie far outside the data the model was fitted on; their images are extrapolation",
+                ExtrapolationWarning,
+                stacklevel=3,
+            )
         return moved
 
     def potential(self, X: Any, t: float = 0.0) -> Array:
@@ -498,15 +505,6 @@ class CharacteristicFlow:
                 f"Fit again with a smaller rate: settings={{'optimiser.rate': {smaller:.1e}}}",
                 FitWarning,
                 stacklevel=3,
-            )
-
-    def _warn_if_far(self, model: Model, values: Array, backward: bool) -> None:
-        far = model.far(values, backward)
-        if far > 0:
-            warnings.warn(
-                f"{far} of {len(values)} rows lie far outside the data the model was fitted on; their images are extrapolation",
-                ExtrapolationWarning,
-                stacklevel=4,
             )
 
 

@@ -90,7 +90,7 @@ def transport(
         _labels_of(x_labels, rows, "x_labels", flow), _labels_of(y_labels, others, "y_labels", flow)
     )
     plane = _Plane([first, second], names)
-    size = 300.0 / np.sqrt(max(len(first), 1)) / 5.0
+    size = 150.0 / np.sqrt(max(len(first), 1))
 
     def dots(ax: Any, at: Array, colour: Any, back: Optional[Array] = None) -> None:
         if back is not None:
@@ -127,7 +127,7 @@ def transport(
             ylim=(low[1] - edge[1], high[1] + edge[1]),
             xlabel=plane.names[0],
         )
-        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_aspect("equal", adjustable="box")
     axes[0].set_ylabel(plane.names[1])
     return figure
 

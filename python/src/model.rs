@@ -282,7 +282,7 @@ impl Model {
         })
     }
 
-    /// The points at time `t` of the characteristics that start at `x`, of shape (n, d), at time 0.
+    /// The points at time `t` of the characteristics that start at `x`, of shape (n, d), at time 0; and how many of `x` lie far outside the source of the fit.
     #[pyo3(signature = (x, t, threads))]
     fn forward_at<'py>(
         &self,
@@ -290,13 +290,13 @@ impl Model {
         x: Coordinates<'py>,
         t: f64,
         threads: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.mapped(py, &x, threads, self.map.dim(), move |map, x| {
-            map.forward_at(x, t)
+    ) -> PyResult<(Bound<'py, PyAny>, usize)> {
+        self.mapped(py, &x, threads, self.map.dim(), |map, x| {
+            Ok((map.forward_at(x, t)?, far(map, x, 0)))
         })
     }
 
-    /// The points at time `t` of the characteristics that end at `y`, of shape (n, d), at time 1.
+    /// The points at time `t` of the characteristics that end at `y`, of shape (n, d), at time 1; and how many of `y` lie far outside the target of the fit.
     #[pyo3(signature = (y, t, threads))]
     fn backward_at<'py>(
         &self,
@@ -304,9 +304,9 @@ impl Model {
         y: Coordinates<'py>,
         t: f64,
         threads: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.mapped(py, &y, threads, self.map.dim(), move |map, y| {
-            map.backward_at(y, t)
+    ) -> PyResult<(Bound<'py, PyAny>, usize)> {
+        self.mapped(py, &y, threads, self.map.dim(), |map, y| {
+            Ok((map.backward_at(y, t)?, far(map, y, 1)))
         })
     }
 
@@ -319,7 +319,9 @@ impl Model {
         t: f64,
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.mapped(py, &x, threads, 1, move |map, x| map.potential(x, t))
+        let (values, _) =
+            self.mapped(py, &x, threads, 1, |map, x| Ok((map.potential(x, t)?, 0)))?;
+        Ok(values)
     }
 
     /// The gradient of the potential with respect to the points, of shape (n, d).
@@ -331,22 +333,22 @@ impl Model {
         t: f64,
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.mapped(py, &x, threads, self.map.dim(), move |map, x| {
-            map.gradient(x, t)
-        })
+        let (values, _) = self.mapped(py, &x, threads, self.map.dim(), |map, x| {
+            Ok((map.gradient(x, t)?, 0))
+        })?;
+        Ok(values)
     }
 
     /// Seconds that the Rust library takes for the forward map of `x`, and nothing around it: what the face's overhead is measured against.
     fn seconds_forward(&self, py: Python<'_>, x: Coordinates<'_>, threads: usize) -> PyResult<f64> {
         let map = Arc::clone(&self.map);
-        let timed = move |x: &[f64]| {
+        x.with_rows(py, threads, move |x| {
             let started = std::time::Instant::now();
             let y = map.forward(x)?;
             let seconds = started.elapsed().as_secs_f64();
             drop(y);
             Ok(seconds)
-        };
-        x.with_rows(py, |x| crate::work::on_pool(threads, || timed(x)))
+        })
     }
 
     /// The certificate on points, as JSON and as text.
@@ -444,15 +446,6 @@ impl Model {
         self.map.about().classes.clone()
     }
 
-    /// Of the points, how many lie far outside those of the side that they are moved from.
-    fn far(&self, py: Python<'_>, x: Coordinates<'_>, backward: bool) -> PyResult<usize> {
-        let map = Arc::clone(&self.map);
-        x.with_rows(py, move |x| {
-            let bounds = map.bounds().map(|b| &b[usize::from(backward)]);
-            Ok(bounds.map_or(0, |b| b.far(x)))
-        })
-    }
-
     /// Whether the solve can be gone on with.
     #[getter]
     fn can_resume(&self) -> bool {
@@ -519,8 +512,8 @@ impl Model {
         x: &Coordinates<'py>,
         threads: usize,
         columns: usize,
-        work: impl FnOnce(&CharacteristicMap, &[f64]) -> charflow::Result<Vec<f64>> + Send,
-    ) -> PyResult<Bound<'py, PyAny>> {
+        work: impl FnOnce(&CharacteristicMap, &[f64]) -> charflow::Result<(Vec<f64>, usize)> + Send,
+    ) -> PyResult<(Bound<'py, PyAny>, usize)> {
         let map = Arc::clone(&self.map);
         let [rows, width] = x.shape();
         if width != self.map.dim() {
@@ -531,11 +524,12 @@ impl Model {
             );
             return Err(problem(py, message));
         }
-        if rows == 0 {
-            return x.returned(py, Vec::new(), columns);
-        }
-        let values = x.with_rows(py, |x| crate::work::on_pool(threads, || work(&map, x)))?;
-        x.returned(py, values, columns)
+        let (values, far) = if rows == 0 {
+            (Vec::new(), 0)
+        } else {
+            x.with_rows(py, threads, |x| work(&map, x))?
+        };
+        Ok((x.returned(py, threads, values, columns)?, far))
     }
 
     /// Points to judge the map on, and whether they are those of the fit.
@@ -645,6 +639,11 @@ impl Model {
         // The report comes last: a run that has one needs nothing more.
         write_file(&run.report(), text.as_bytes())
     }
+}
+
+/// How many points lie far outside the side of the fit that they are moved from: 0 the source, 1 the target.
+fn far(map: &CharacteristicMap, x: &[f64], side: usize) -> usize {
+    map.bounds().map_or(0, |b| b[side].far(x))
 }
 
 /// The facts of the solve in a report.

@@ -1,11 +1,13 @@
 //! Arrays of points on their way in and out.
 
 use crate::errors::{problem, told};
-use crate::work::guarded;
+use crate::work::{guarded, parallel};
 use charflow::Error;
 use charflow_io::{InMemory, Table};
+use numpy::ndarray::ArrayView2;
 use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use rayon::prelude::*;
 use std::sync::Mutex;
 
 /// What stands for a label that is not known on the way to the library; no label contains it.
@@ -32,26 +34,25 @@ impl Coordinates<'_> {
         }
     }
 
-    /// Does `work` on the points in double precision, row by row, without the interpreter's lock. An array that is so already is not copied.
+    /// Does `work` on the points in double precision, row by row, without the interpreter's lock, on so many threads. An array that is so already is not copied.
     pub fn with_rows<T: Send>(
         &self,
         py: Python<'_>,
+        threads: usize,
         work: impl FnOnce(&[f64]) -> charflow::Result<T> + Send,
     ) -> PyResult<T> {
         match self {
             Coordinates::Double(a) => {
                 let view = a.as_array();
-                // By the view: the array's own slice would give one in Fortran order column by column.
-                match view.as_slice() {
-                    Some(rows) => guarded(py, || work(rows)),
-                    None => guarded(py, || work(&view.iter().copied().collect::<Vec<_>>())),
-                }
+                parallel(py, threads, || match view.as_slice() {
+                    // By the view: the array's own slice would give one in Fortran order column by column.
+                    Some(rows) => work(rows),
+                    None => work(&in_rows(view, |v| v)),
+                })
             }
             Coordinates::Single(a) => {
                 let view = a.as_array();
-                guarded(py, || {
-                    work(&view.iter().map(|&v| f64::from(v)).collect::<Vec<_>>())
-                })
+                parallel(py, threads, || work(&in_rows(view, f64::from)))
             }
         }
     }
@@ -60,6 +61,7 @@ impl Coordinates<'_> {
     pub fn returned<'py>(
         &self,
         py: Python<'py>,
+        threads: usize,
         values: Vec<f64>,
         columns: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -67,11 +69,31 @@ impl Coordinates<'_> {
         match self {
             Coordinates::Double(_) => out(py, values, rows, columns),
             Coordinates::Single(_) => {
-                let single = guarded(py, || Ok(values.into_iter().map(|v| v as f32).collect()))?;
+                let single = parallel(py, threads, || {
+                    Ok(values.par_iter().map(|&v| v as f32).collect())
+                })?;
                 out(py, single, rows, columns)
             }
         }
     }
+}
+
+/// The values of an array row by row, in double precision.
+fn in_rows<T: Copy + Sync>(view: ArrayView2<'_, T>, double: impl Fn(T) -> f64 + Sync) -> Vec<f64> {
+    let columns = view.ncols();
+    let mut values = vec![0.0; view.len()];
+    if columns > 0 {
+        values
+            .par_chunks_mut(columns)
+            .enumerate()
+            .with_min_len(256)
+            .for_each(|(i, row)| {
+                for (to, &v) in row.iter_mut().zip(view.row(i)) {
+                    *to = double(v);
+                }
+            });
+    }
+    values
 }
 
 /// A vector as an array `[rows, columns]`, not copied.

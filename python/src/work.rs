@@ -43,19 +43,11 @@ pub fn guarded<T: Send>(
     }
 }
 
-/// Does `work` with so many threads for what is done in parallel; 0 for all cores.
-pub fn on_pool<T: Send>(
-    threads: usize,
-    work: impl FnOnce() -> charflow::Result<T> + Send,
-) -> charflow::Result<T> {
-    pool(threads)?.install(work)
-}
-
 /// As [`guarded`], with so many threads for what is done in parallel; 0 for all cores.
 pub fn parallel<T: Send>(
     py: Python<'_>,
     threads: usize,
     work: impl FnOnce() -> charflow::Result<T> + Send,
 ) -> PyResult<T> {
-    guarded(py, || on_pool(threads, work))
+    guarded(py, || pool(threads)?.install(work))
 }

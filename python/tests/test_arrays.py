@@ -99,7 +99,7 @@ def test_pandas_frames(data):
     with pytest.raises(charflow.ProblemError, match="row 1, column `kind`: expected a number, found '[np]'"):
         flow.fit(x.assign(kind=kinds.astype(object).to_numpy()), y)
     with pytest.raises(charflow.ProblemError, match="row 1, column `a`: the value is NaN"):
-        flow.fit(x.mask(x.index == 100), y)
+        flow.fit(x.where(x.index.to_numpy()[:, None] != 100), y)
 
 
 def test_polars_frames(data):

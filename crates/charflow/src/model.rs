@@ -109,7 +109,10 @@ impl Bounds {
             (0..row.len())
                 .any(|j| row[j] < self.low[j] - reach[j] || row[j] > self.high[j] + reach[j])
         };
-        x.chunks_exact(self.low.len()).filter(far).count()
+        x.par_chunks_exact(self.low.len())
+            .with_min_len(1024)
+            .filter(far)
+            .count()
     }
 }
 

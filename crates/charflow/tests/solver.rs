@@ -640,6 +640,48 @@ fn a_solve_whose_score_stopped_improving_ends() {
 }
 
 #[test]
+fn few_points_that_show_that_the_linear_map_misses_do_not_keep_it() {
+    // The target lies along a parabola. Of 300 points 30 are held out, too few for a difference of scores to stand out by two errors every time.
+    let (mut kept, mut gained) = (0, 0);
+    let draws = 5;
+    for draw in 0..draws {
+        let x = normal(300, 2, 10 + draw);
+        let y: Vec<f64> = normal(300, 2, 30 + draw)
+            .chunks_exact(2)
+            .flat_map(|z| [z[0] + 2.0 * z[1] * z[1], z[1]])
+            .collect();
+        let mut config = small(200);
+        for (key, value) in [
+            ("warm_start", "gaussian"),
+            ("dual.begin", "0"),
+            ("held_out.patience", "0"),
+        ] {
+            config.set(key, value).unwrap();
+        }
+        let solution = solve(&config, &x, &y, 2);
+        kept += u32::from(solution.report.chosen_step == 0);
+        let truth = normal(1000, 2, 50);
+        let fresh: Vec<f64> = truth
+            .chunks_exact(2)
+            .flat_map(|z| [z[0] + 2.0 * z[1] * z[1], z[1]])
+            .collect();
+        let samples = |v: &[f64]| Samples::from_f64(v, 2).unwrap();
+        let judged = evaluate(
+            &solution.map,
+            &samples(&normal(1000, 2, 51)),
+            &samples(&fresh),
+            None,
+            0,
+        )
+        .unwrap();
+        let of = |k: usize| judged.rows[k].forward.energy_distance;
+        gained += u32::from(of(0) < 0.6 * of(1));
+    }
+    assert!(kept <= 1, "the start was kept {kept} times of {draws}");
+    assert!(gained >= 4, "better than linear {gained} times of {draws}");
+}
+
+#[test]
 fn the_last_model_is_kept_where_that_is_asked_for_and_patience_still_counts_by_the_score() {
     let (x, y) = parted(1500);
     let mut config = full(200);

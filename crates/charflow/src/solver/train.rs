@@ -5,12 +5,14 @@ use super::config::{Config, LARGEST_LINEAR};
 use super::observer::{Observer, Progress};
 use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
+use crate::certificate::mismatch;
 use crate::characteristic::conjugate::{Found, Search};
 use crate::cost::{self, Cost, has_linear_maps};
 use crate::error::{Error, Result};
 use crate::exact::{GaussianMap, Translation};
 use crate::loss::energy_distance::spread;
 use crate::loss::{Batch, DualWeights, Group, LossWeights, Objective, Values};
+use crate::map::{BackwardMap, ForwardMap};
 use crate::model::{Bounds, CharacteristicMap, FORMAT_VERSION, ModelInfo};
 use crate::potential::network::initial_parameters;
 use crate::potential::{ClosedForm, Isa, Potential, Shape, WarmPotential};
@@ -54,6 +56,10 @@ const CHOOSING: usize = 3000;
 
 /// Held-out points beyond those that are enough to judge by.
 const FRESH: usize = 2000;
+
+/// Points of a side that show whether the start misses the target, and the p-value below which it does.
+const TESTED: usize = 750;
+const MISSES: f64 = 0.005;
 
 /// The solver of the paper: neural characteristic flows.
 #[derive(Clone, Debug)]
@@ -1156,7 +1162,8 @@ impl<'a> Training<'a> {
 
     /// Goes back to the linear map or the shift of the start, unless the kept model is better on the held-out points by two standard errors; whether it did.
     ///
-    /// Where the truth is linear, a network learns the noise of its points and no more, and by chance some step of it looks better than the start.
+    /// Where the truth is linear, a network learns the noise of its points and no more, and by chance some step of it looks better than the start. Where all points
+    /// together show that the start does not reach the target, there is no reason to doubt a better score: of few points few are held out, and their score is noisy.
     fn prefer_the_start(&mut self) -> bool {
         let Some(judge) = &mut self.judge else {
             return false;
@@ -1170,12 +1177,70 @@ impl<'a> Training<'a> {
         let theta = start(&self.network, self.config.seed);
         let begun = judge.look(&theta, self.cost).score;
         let kept = judge.look(&self.state.best, self.cost).score;
-        if !begun.value.is_finite() || kept.value < begun.value - 2.0 * kept.noise(&begun) {
+        let noise = kept.noise(&begun);
+        let better = |errors: f64| kept.value < begun.value - errors * noise;
+        if !begun.value.is_finite() || better(2.0) || better(0.0) && self.misses(&theta) {
             return false;
         }
         self.state.best = theta;
         self.state.best_step = 0;
         true
+    }
+
+    /// Whether the points, those that are learned from included, are enough to see that a map does not carry either measure onto the other.
+    ///
+    /// For maps with too few parameters to have learned the points by heart.
+    fn misses(&self, theta: &[f32]) -> bool {
+        let Ok(map) = self.map_of(theta, 0) else {
+            return false;
+        };
+        let seed = self.config.seed;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut draw =
+            |samples: &Samples| mismatch::Cloud::draw(samples, TESTED, &mut rng, &mut Vec::new());
+        let [source, target] = self.problem.given();
+        let (Ok(x), Ok(y)) = (draw(source), draw(target)) else {
+            return false;
+        };
+        let d = self.problem.dim();
+        let p_value =
+            |moved: Result<Vec<f64>>, from, to| mismatch::p_value(&moved.ok()?, from, to, d, seed);
+        let forward = p_value(map.forward(&x.points), &x, &y);
+        let backward = p_value(map.backward(&y.points), &y, &x);
+        [forward, backward].iter().flatten().any(|&p| p < MISSES)
+    }
+
+    /// The map of some parameters, which were those of `step`.
+    fn map_of(&self, theta: &[f32], step: u64) -> Result<CharacteristicMap> {
+        let info = ModelInfo {
+            kind: "model".into(),
+            format: FORMAT_VERSION,
+            charflow: env!("CARGO_PKG_VERSION").into(),
+            dim: self.problem.dim(),
+            columns: self.problem.source().columns().map(<[String]>::to_vec),
+            classes: self.classes(),
+            config: Config {
+                // What does not change the model does not go into it: equal models are equal files.
+                threads: 0,
+                time_limit: 0.0,
+                ..self.config.clone()
+            },
+            step,
+        };
+        CharacteristicMap::with_cost(
+            info,
+            self.state.scaling.clone(),
+            theta,
+            self.state.linear.clone(),
+            self.problem.shared_cost(),
+        )
+    }
+
+    fn classes(&self) -> Vec<String> {
+        match self.problem.pairing() {
+            Pairing::Whole => vec![],
+            Pairing::ByClass { names, .. } => names.clone(),
+        }
     }
 
     /// Keeps the model if its score is the least so far, or no more above it than noise explains.
@@ -1271,32 +1336,7 @@ impl<'a> Training<'a> {
                 observer,
             );
         }
-        let classes = match self.problem.pairing() {
-            Pairing::Whole => vec![],
-            Pairing::ByClass { names, .. } => names.clone(),
-        };
-        let info = ModelInfo {
-            kind: "model".into(),
-            format: FORMAT_VERSION,
-            charflow: env!("CARGO_PKG_VERSION").into(),
-            dim: self.problem.dim(),
-            columns: self.problem.source().columns().map(<[String]>::to_vec),
-            classes: classes.clone(),
-            config: Config {
-                // What does not change the model does not go into it: equal models are equal files.
-                threads: 0,
-                time_limit: 0.0,
-                ..self.config.clone()
-            },
-            step: self.state.best_step,
-        };
-        let map = CharacteristicMap::with_cost(
-            info,
-            self.state.scaling.clone(),
-            &self.state.best,
-            self.state.linear.clone(),
-            self.problem.shared_cost(),
-        )?;
+        let map = self.map_of(&self.state.best, self.state.best_step)?;
         let [source, target] = self.problem.given();
         let map = map.with_bounds(Bounds::of(source), Bounds::of(target));
         let (points, fitted) = self.judging_points()?;
@@ -1312,7 +1352,7 @@ impl<'a> Training<'a> {
                 source_points: [self.problem.source().len(), self.splits.0.held_out.len()],
                 target_points: [self.problem.target().len(), self.splits.1.held_out.len()],
                 dim: self.problem.dim(),
-                classes,
+                classes: self.classes(),
                 parameters: self.network.parameters(),
                 chosen_step: self.state.best_step,
                 chosen_by,
