@@ -69,9 +69,10 @@ def test_the_command_takes_a_run_of_ours(command, tmp_path):
     for name, frame in zip(("x.csv", "y.csv"), frames):
         frame.to_csv(tmp_path / name, index=False)
     run(command, "transport", "run", "x.csv", "-o", "moved.csv", cwd=tmp_path)
-    moved = pandas.read_csv(tmp_path / "moved.csv", float_precision="round_trip")
-    assert list(moved.columns) == ["a", "b"]
-    assert np.array_equal(moved.to_numpy(), flow.transform(X))
+    with open(tmp_path / "moved.csv") as file:
+        assert file.readline() == "a,b\n"
+        moved = np.array([[float(cell) for cell in line.split(",")] for line in file])
+    assert np.array_equal(moved, flow.transform(X))
     assert "fitted to" in run(command, "evaluate", "run", "x.csv", "y.csv", cwd=tmp_path)
     run(command, "fit", "x.csv", "y.csv", "-o", "run", "--resume", "--steps", 70, cwd=tmp_path)
     assert CharacteristicFlow.load(tmp_path / "run").history_["step"][-1] == 70
