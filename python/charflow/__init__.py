@@ -11,6 +11,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from ._charflow import __version__, costs, efforts, isa, presets
 from ._errors import (
     Error,
@@ -18,6 +21,7 @@ from ._errors import (
     FileError,
     FitWarning,
     InternalError,
+    MissingFileError,
     NotFittedError,
     NumericalError,
     ProblemError,
@@ -35,6 +39,7 @@ __all__ = [
     "FileError",
     "FitWarning",
     "InternalError",
+    "MissingFileError",
     "NotFittedError",
     "NumericalError",
     "ProblemError",
@@ -45,3 +50,10 @@ __all__ = [
     "isa",
     "presets",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Only imported when asked for: they look for matplotlib and AnnData objects.
+    if name in ("anndata", "plot"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ class Given(NamedTuple):
     values: Array
     columns: Optional[List[str]]
     again: Callable[[Array, Optional[List[str]]], Any]
+    index: Any = None
 
 
 def _root(value: Any) -> str:
@@ -42,10 +43,13 @@ def points(value: Any, name: str) -> Given:
     again: Callable[[Array, Optional[List[str]]], Any] = _plain
     if root == "pandas" and hasattr(value, "columns"):
         columns = _names(value.columns, name)
-        index, kind = value.index, type(value)
+        index, kind, given = value.index, type(value), list(value.columns)
+        # Names that are numbers are text inside, and come back as they were.
+        original = dict(zip(columns or (), given))
 
         def again(values: Array, names: Optional[List[str]]) -> Any:
-            return kind(values, index=index, columns=names)
+            back = given if names is None else [original[n] for n in names]
+            return kind(values, index=index, columns=back)
 
         _check_frame(value, [str(t) for t in value.dtypes], name)
     elif root == "polars" and hasattr(value, "collect"):
@@ -69,7 +73,12 @@ def points(value: Any, name: str) -> Given:
                 f"{name} is a tensor that requires a gradient, which does not go through charflow: give {name}.detach()."
             )
         tensors = sys.modules["torch"]
-        value = value.resolve_conj().resolve_neg().numpy()
+        try:
+            value = value.resolve_neg().numpy()
+        except (TypeError, RuntimeError) as e:
+            raise ProblemError(
+                f"{name} is a tensor that numpy has no array for ({e}). Give {name}.to_dense().double() or the like."
+            ) from e
 
         def again(values: Array, names: Optional[List[str]]) -> Any:
             return tensors.from_numpy(values)
@@ -82,13 +91,19 @@ def points(value: Any, name: str) -> Given:
         raise ProblemError(
             f"{name} is an AnnData object; use charflow.anndata.fit, or give an array of it, such as {name}.obsm['X_pca']."
         )
-    return Given(_numbers(value, name, columns), columns, again)
+    index = getattr(value, "index", None) if root == "pandas" else None
+    return Given(_numbers(value, name, columns), columns, again, index)
 
 
 def _names(columns: Any, name: str) -> Optional[List[str]]:
     """Names of columns; none where they are only numbered."""
+    if getattr(columns, "nlevels", 1) > 1:
+        raise ProblemError(
+            f"{name} has names of {columns.nlevels} levels; expected one. Join them first: {name}.columns.map('_'.join)."
+        )
     if all(isinstance(c, (int, np.integer)) for c in columns):
-        return None
+        plain = list(columns) == list(range(len(columns)))
+        return None if plain else [str(c) for c in columns]
     if not all(isinstance(c, str) for c in columns):
         raise ProblemError(
             f"{name} names its columns partly by text, partly by something else: {list(columns)[:8]}. "
@@ -99,7 +114,7 @@ def _names(columns: Any, name: str) -> Optional[List[str]]:
 
 def _check_frame(frame: Any, types: Sequence[str], name: str) -> None:
     """Names the first column that holds no numbers, which an array of the whole frame would not."""
-    known = ("int", "uint", "float", "bool", "decimal", "boolean")
+    known = ("int", "uint", "float", "bool", "decimal", "double", "halffloat", "sparse")
     for column, kind in zip(frame.columns, types):
         if kind.lower() == "object":
             continue  # Its values are looked at one by one.
@@ -196,34 +211,50 @@ def in_order(given: Given, names: Optional[List[str]], name: str, fitted: str) -
     raise ProblemError(text + " Choose the same columns.")
 
 
-def _row(value: Any, name: str, what: str) -> Array:
-    if _root(value) == "polars":
-        value = value.to_numpy() if hasattr(value, "to_numpy") else value
-    array = np.asarray(value)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+def _row(value: Any, name: str, what: str, n: Optional[int] = None) -> Array:
+    """A value a point, as objects where it is a list: numpy would make text of a list with text and NaN in it."""
+    array: Array
+    if isinstance(value, (list, tuple)):
+        array = np.empty(len(value), dtype=object)
+        for k, item in enumerate(value):
+            array[k] = item
+    else:
+        array = np.asarray(value.to_numpy() if _root(value) == "polars" else value)
+    if array.ndim == 2 and array.shape[-1] == 1:
+        array = array.reshape(-1)
     if array.ndim != 1:
         raise ProblemError(
             f"{name} has shape {array.shape}; expected one {what} a point."
         )
+    if n is not None and len(array) != n:
+        raise ProblemError(f"{name}: {len(array)} {what}s for {n} points; expected one a point.")
     return array
 
 
-def labels(value: Any, name: str, unlabelled: Optional[str]) -> Optional[List[Optional[str]]]:
-    """The name of each point's class, None where it is not known: None, NaN, or what `unlabelled` says.
+def _is_missing(item: Any) -> bool:
+    """None, NaN, NaT, pandas' NA."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(item, (float, np.floating, np.datetime64)) and bool(item != item)
+
+
+def labels(
+    value: Any, name: str, unlabelled: Optional[str], n: Optional[int] = None
+) -> Optional[List[Optional[str]]]:
+    """The name of each point's class, None where it is not known: None, NaN, NA, or what `unlabelled` says.
 
     Whole numbers are the same class however they are stored: 3, 3.0 and "3".
     """
     if value is None:
         return None
     found: List[Optional[str]] = []
-    for item in _row(value, name, "label").tolist():
-        if item is None or item != item or str(item) == "<NA>":
+    for item in _row(value, name, "label", n).tolist():
+        if _is_missing(item):
             found.append(None)
             continue
         if isinstance(item, float) and item.is_integer():
             item = int(item)
-        text = item if isinstance(item, str) else str(item)
+        text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
         found.append(None if text == unlabelled else text)
     return found
 
@@ -233,7 +264,9 @@ def weights(value: Any, name: str) -> Optional[Array]:
     if value is None:
         return None
     array = _row(value, name, "weight")
+    if array.dtype.kind == "c":
+        raise ProblemError(f"{name} are complex; expected real numbers of at least 0.")
     try:
-        return np.ascontiguousarray(array, dtype=np.float64)
+        return np.require(array, np.float64, ["C", "ALIGNED"])
     except (ValueError, TypeError) as e:
         raise ProblemError(f"{name} are no numbers: {e}.") from e

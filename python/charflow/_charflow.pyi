@@ -26,11 +26,6 @@ class Model:
         """
         The points at time `t` of the characteristics that end at `y`, of shape (n, d), at time 1; and how many of `y` lie far outside the target of the fit.
         """
-    @property
-    def can_resume(self, /) -> bool:
-        """
-        Whether the solve can be gone on with.
-        """
     def certify(self, /, source: Points, target: Points, seed: SupportsIndex, threads: SupportsIndex) -> tuple[str, str]:
         """
         The certificate on points, as JSON and as text.
@@ -65,10 +60,11 @@ class Model:
         The whole evaluation on points, as JSON, and it and its certificate as text.
         """
     @staticmethod
-    def fit(source: Points, target: Points, asked: dict, command: str, progress: Any | None = None) -> Model:
+    def fit(source: Points, target: Points, asked: dict, command: str, progress: Any | None = None) -> tuple[Model, bool]:
         """
         Fits a map. `asked` are settings by name: preset, effort, cost, steps, time_limit, seed, threads, and any other by its dotted name with its value as TOML.
-        `command` is what the report names as its origin; `progress(step, steps, seconds, loss, held_out)` is called some ten times a second.
+        `command` is what the report names as its origin; `progress(step, steps, seconds, loss, held_out)` is called some ten times a second. Also gives whether an
+        interrupt came once the solve was over: then the map is whole and not judged.
         """
     def forward_at(self, /, x: Incomplete, t: SupportsFloat | SupportsIndex, threads: SupportsIndex) -> tuple[Any, int]:
         """
@@ -102,9 +98,9 @@ class Model:
         """
         What `report.json` holds, as JSON; None for a model file without its run.
         """
-    def resume(self, /, source: Points, target: Points, asked: dict, command: str, progress: Any | None = None) -> Model | None:
+    def resume(self, /, source: Points, target: Points, asked: dict, command: str, progress: Any | None = None) -> tuple[Model, bool] | None:
         """
-        Goes on with the solve on the same points; `asked` may change steps, time_limit and threads. None if there is nothing left to do.
+        Goes on with the solve on the same points; `asked` may change steps, time_limit and threads. None if there is nothing left to do, else as `fit`.
         """
     def save(self, /, path: str | PathLike[str], overwrite: bool) -> None:
         """
@@ -123,13 +119,23 @@ class Model:
         """
         All of it as bytes, for pickle: the model, and of the run what there is.
         """
+    @property
+    def unlabelled(self, /) -> str | None:
+        """
+        What stood in place of labels that were not known, if anything did.
+        """
+    @property
+    def usual_config(self, /) -> str | None:
+        """
+        The settings that a fit would have on these points by preset, effort and cost alone, as JSON; None for a model file without its run.
+        """
 
 @final
 class Points:
     """
     One side of a problem: points with names, labels and weights, as the library holds them. Used once: a fit works on the points in place.
     """
-    def __new__(cls, /, name: str, values: Incomplete, columns: SupportsGetItem[int, str] | None = None, labels: SupportsGetItem[int, str | None] | None = None, weights: Incomplete | None = None) -> Points:
+    def __new__(cls, /, name: str, values: Incomplete, columns: SupportsGetItem[int, str] | None, labels: SupportsGetItem[int, str | None] | None, weights: Incomplete | None, threads: SupportsIndex) -> Points:
         """
         Points called `name` from `values`, float32 or float64 of shape (n, d); a label that is None is not known.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, Dict, NoReturn, Tuple, Type
 
 
 class Error(Exception):
@@ -20,6 +20,10 @@ class SettingError(Error, ValueError):
 
 class FileError(Error, OSError):
     """A file or run directory cannot be read or written, or is damaged."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """There is no such run or model file."""
 
 
 class NumericalError(Error, ArithmeticError):
@@ -42,13 +46,24 @@ class ExtrapolationWarning(UserWarning):
     """Points lie far outside those of the fit, so their images say little."""
 
 
-def raise_not_fitted(name: str) -> NoReturn:
-    """Raises :class:`NotFittedError`; where scikit-learn is in use, one that is also its own."""
-    message = (
-        f"this {name} is not fitted yet. Call fit(X, Y) first, or load a run."
-    )
+_with_theirs: Dict[str, Type[NotFittedError]] = {}
+
+
+def _not_fitted(message: str) -> NotFittedError:
+    """The error; where scikit-learn is in use, one that is also its own. A function, so that pickle finds it."""
     theirs = sys.modules.get("sklearn.exceptions")
     if theirs is None:
-        raise NotFittedError(message)
-    both = type("NotFittedError", (NotFittedError, theirs.NotFittedError), {})
-    raise both(message)
+        return NotFittedError(message)
+    if "both" not in _with_theirs:
+
+        def reduce(self: NotFittedError) -> Tuple[Any, ...]:
+            return _not_fitted, self.args
+
+        bases = (NotFittedError, theirs.NotFittedError)
+        _with_theirs["both"] = type("NotFittedError", bases, {"__reduce__": reduce})
+    return _with_theirs["both"](message)
+
+
+def raise_not_fitted(name: str) -> NoReturn:
+    """Raises :class:`NotFittedError`."""
+    raise _not_fitted(f"this {name} is not fitted yet. Call fit(X, Y) first, or load a run.")

@@ -135,7 +135,8 @@ class CharacteristicFlow:
         Arrays, lists of rows, pandas and polars frames, CPU tensors; there is no pairing between the rows, and n and m may differ. With labels every class of `X` goes to the class of
         that name in `Y`. Weights are one number a point, at least 0.
 
-        An interrupt (Ctrl-C) stops the fit after its step: the model so far is kept, a :class:`FitWarning` says so, and :meth:`resume` goes on.
+        An interrupt (Ctrl-C) stops the fit after its step: the model so far is kept, a :class:`FitWarning` says so, and :meth:`resume` goes on. One that comes after the last
+        step ends the judging of the map, which is then without a certificate.
 
         Raises
         ------
@@ -148,9 +149,9 @@ class CharacteristicFlow:
         source, target, names = self._sides(X, Y, x_labels, y_labels, x_weights, y_weights)
         call = f"{self!r}.fit(X, Y)"
         with Progress(self.progress) as progress:
-            model = Model.fit(source, target, asked, call, progress)
+            model, late = Model.fit(source, target, asked, call, progress)
         self._adopt(model, names)
-        self._warn_if_short()
+        self._warn_if_short(late)
         return self
 
     def resume(
@@ -172,31 +173,30 @@ class CharacteristicFlow:
         Raises
         ------
         ProblemError
-            The points are not those that the fit was begun with, or there is nothing to go on from.
+            The points, or the other arguments, are not those that the fit was begun with, or there is nothing to go on from.
         """
         before = self._model()
         source, target, names = self._sides(X, Y, x_labels, y_labels, x_weights, y_weights)
-        asked: Dict[str, Any] = {"threads": _whole(self.threads, "threads")}
-        if steps is not None:
-            asked["steps"] = _whole(steps, "steps")
-        if time_limit is not None:
-            asked["time_limit"] = _real(time_limit, "time_limit")
+        asked = self._asked()
+        for name, value, check in (("steps", steps, _whole), ("time_limit", time_limit, _real)):
+            # What an earlier resume asked for is more than the argument of the constructor.
+            if value is not None:
+                asked[name] = check(value, name)
+            elif name in asked and asked[name] <= self.config_[name]:
+                del asked[name]
         call = f"{self!r}.resume(X, Y)"
         with Progress(self.progress) as progress:
-            model = before.resume(source, target, asked, call, progress)
-        if model is None:
+            further = before.resume(source, target, asked, call, progress)
+        if further is None:
             warnings.warn(
-                "this fit is done: there is nothing left to do. Ask for more steps, or a longer time_limit.",
+                "this fit is done: there is nothing left to do. Ask for more by resume(X, Y, steps=...), or time_limit=...",
                 FitWarning,
                 stacklevel=2,
             )
             return self
-        if steps is not None:
-            self.steps = steps
-        if time_limit is not None:
-            self.time_limit = time_limit
+        model, late = further
         self._adopt(model, names)
-        self._warn_if_short()
+        self._warn_if_short(late)
         return self
 
     def fit_transform(self, X: Any, Y: Any, **others: Any) -> Any:
@@ -222,10 +222,10 @@ class CharacteristicFlow:
         model = self._model()
         given = self._points(X, "Y" if backward else "X")
         move = model.backward_at if backward else model.forward_at
-        threads = _whole(self.threads, "threads")
+        threads = self._threads()
         if np.ndim(t) == 0:
             values, far = move(given.values, _real(t, "t"), threads)
-            moved = given.again(values, given.columns)
+            moved = self._out(given, values)
         else:
             times = [_real(one, "t") for one in np.ravel(t)]
             if not times:
@@ -236,15 +236,18 @@ class CharacteristicFlow:
             warnings.warn(
                 f"{far} of {len(given.values)} rows lie far outside the data the model was fitted on; their images are extrapolation",
                 ExtrapolationWarning,
-                stacklevel=3,
+                stacklevel=2,
             )
         return moved
 
     def potential(self, X: Any, t: float = 0.0) -> Array:
         """The potential ``u(x, t)``, of shape (n,), in the units of the cost; its constant is arbitrary."""
+        return self._potential(X, t, "X")
+
+    def _potential(self, X: Any, t: float, name: str) -> Array:
         model = self._model()
-        given = self._points(X, "X")
-        values = model.potential(given.values, _real(t, "t"), _whole(self.threads, "threads"))
+        given = self._points(X, name)
+        values = model.potential(given.values, _real(t, "t"), self._threads())
         flat: Array = values[:, 0]
         return flat
 
@@ -252,7 +255,7 @@ class CharacteristicFlow:
         """The gradient ``grad u(x, t)`` of the potential, of shape (n, d); its velocity ``V`` at time 0 is the displacement ``T(x) - x``."""
         model = self._model()
         given = self._points(X, "X")
-        values = model.gradient(given.values, _real(t, "t"), _whole(self.threads, "threads"))
+        values = model.gradient(given.values, _real(t, "t"), self._threads())
         return given.again(values, given.columns)
 
     def kantorovich(self, X: Any, Y: Any) -> Tuple[Array, Array]:
@@ -260,25 +263,17 @@ class CharacteristicFlow:
 
         At the optimum ``phi(x) + psi(y) <= l(y - x)`` for all pairs, with equality for ``y = T(x)``.
         """
-        return -self.potential(X, 0.0), self.potential(Y, 1.0)
+        return -self._potential(X, 0.0, "X"), self._potential(Y, 1.0, "Y")
 
     # How good it is.
 
     def certificate(
-        self,
-        X: Any,
-        Y: Any,
-        *,
-        x_labels: Any = None,
-        y_labels: Any = None,
-        x_weights: Any = None,
-        y_weights: Any = None,
+        self, X: Any, Y: Any, *, x_weights: Any = None, y_weights: Any = None
     ) -> Certificate:
         """Within what share of the cheapest cost the map is, and whether it reaches the target, on points it should not have been fitted to."""
         model = self._model()
-        source, target, _ = self._sides(X, Y, x_labels, y_labels, x_weights, y_weights)
-        seed, threads = _whole(self.seed, "seed"), _whole(self.threads, "threads")
-        data, text = model.certify(source, target, seed, threads)
+        source, target = self._judged(X, Y, None, None, x_weights, y_weights)
+        data, text = model.certify(source, target, _whole(self.seed, "seed"), self._threads())
         return Certificate(json.loads(data), text)
 
     def evaluate(
@@ -293,9 +288,10 @@ class CharacteristicFlow:
     ) -> Evaluation:
         """The map beside the best linear one, the constant one and the identity, with the certificate. Labels give the mismatch of each class."""
         model = self._model()
-        source, target, _ = self._sides(X, Y, x_labels, y_labels, x_weights, y_weights)
-        seed, threads = _whole(self.seed, "seed"), _whole(self.threads, "threads")
-        data, (text, certificate) = model.evaluate(source, target, seed, threads)
+        source, target = self._judged(X, Y, x_labels, y_labels, x_weights, y_weights)
+        data, (text, certificate) = model.evaluate(
+            source, target, _whole(self.seed, "seed"), self._threads()
+        )
         return Evaluation(json.loads(data), text, certificate)
 
     def plot(self, X: Any, Y: Any, **options: Any) -> Any:
@@ -315,7 +311,7 @@ class CharacteristicFlow:
         FileError
             Something is at the path and `overwrite` is not set, or the system refuses.
         """
-        self._model().save(os.fspath(path), overwrite)
+        self._model().save(os.fsdecode(path), overwrite)
 
     @classmethod
     def load(cls: Type[_Self], path: Union[str, "os.PathLike[str]"]) -> _Self:
@@ -326,11 +322,16 @@ class CharacteristicFlow:
         FileError
             There is no such run, or it is damaged, cut short or of a newer version.
         """
-        model = Model.load(os.fspath(path))
+        model = Model.load(os.fsdecode(path))
         config = json.loads(model.config)
         named = {name: config.pop(name) for name in _NAMED}
         named["time_limit"] = named["time_limit"] or None
-        flow = cls(**named, settings=config)
+        settings = dict(_flat(config, ""))
+        if model.usual_config is not None:
+            usual = dict(_flat(json.loads(model.usual_config), ""))
+            settings = {key: v for key, v in settings.items() if usual.get(key) != v}
+            named["steps"] = None if named["steps"] == usual["steps"] else named["steps"]
+        flow = cls(**named, settings=settings or None, unlabelled=model.unlabelled)
         flow._adopt(model, model.columns)
         return flow
 
@@ -360,12 +361,37 @@ class CharacteristicFlow:
             setattr(self, name, value)
         return self
 
+    def set_output(self: _Self, *, transform: Optional[str] = None) -> _Self:
+        """What :meth:`transform` and its kin give: "pandas" or "polars" frames, or by "default" the kind of thing that goes in."""
+        if transform not in (None, "default", "pandas", "polars"):
+            raise SettingError(
+                f"transform: expected 'default', 'pandas' or 'polars', found {transform!r}."
+            )
+        if transform is not None:
+            self._output = transform
+        return self
+
+    def _out(self, given: Given, values: Array) -> Any:
+        kind = vars(self).get("_output", "default")
+        if kind == "default":
+            return given.again(values, given.columns)
+        names = list(self.get_feature_names_out())
+        if kind == "pandas":
+            import pandas
+
+            return pandas.DataFrame(values, columns=names, index=given.index)
+        import polars
+
+        return polars.DataFrame(values, schema=names)
+
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of the columns that :meth:`transform` gives."""
         dim = self._model().dim
         names = getattr(self, "feature_names_in_", input_features)
         if names is None:
             names = [f"x{k + 1}" for k in range(dim)]
+        if len(names) != dim:
+            raise _width("input_features", len(names), type(self).__name__, dim)
         return np.asarray(names, dtype=object)
 
     def __repr__(self) -> str:
@@ -405,11 +431,12 @@ class CharacteristicFlow:
     def _asked(self) -> Dict[str, Any]:
         """The arguments as the native part takes them."""
         asked: Dict[str, Any] = {
+            "unlabelled": self.unlabelled,
             "cost": _cost(self.cost),
             "effort": _word(self.effort, "effort"),
             "preset": _word(self.preset, "preset"),
             "seed": _whole(self.seed, "seed"),
-            "threads": _whole(self.threads, "threads"),
+            "threads": self._threads(),
         }
         if self.steps is not None:
             asked["steps"] = _whole(self.steps, "steps")
@@ -431,26 +458,37 @@ class CharacteristicFlow:
     def _sides(
         self, X: Any, Y: Any, x_labels: Any, y_labels: Any, x_weights: Any, y_weights: Any
     ) -> Tuple[Points, Points, Optional[List[str]]]:
-        """Both clouds as the library holds them, and the names of their columns; those of `Y` are put in the order of `X`, or of the fit."""
+        """Both clouds of a fit as the library holds them, and the names of their columns; those of `Y` are put in the order of `X`."""
         x, y = _arrays.points(X, "X"), _arrays.points(Y, "Y")
         names = x.columns if x.columns is not None else y.columns
         values = _arrays.in_order(y, names, "Y", "X")
-        sides = []
-        for name, array, labels, weights in (
-            ("X", x.values, x_labels, x_weights),
-            ("Y", values, y_labels, y_weights),
-        ):
-            side = name.lower()
-            sides.append(
-                Points(
-                    name,
-                    array,
-                    names,
-                    _arrays.labels(labels, f"{side}_labels", self.unlabelled),
-                    _arrays.weights(weights, f"{side}_weights"),
-                )
-            )
-        return sides[0], sides[1], names
+        source = self._side("X", x.values, names, x_labels, x_weights)
+        return source, self._side("Y", values, names, y_labels, y_weights), names
+
+    def _judged(
+        self, X: Any, Y: Any, x_labels: Any, y_labels: Any, x_weights: Any, y_weights: Any
+    ) -> Tuple[Points, Points]:
+        """Both clouds that the fitted map is judged on, their columns in the order of the fit."""
+        x, y = self._points(X, "X"), self._points(Y, "Y")
+        names = self._model().columns
+        source = self._side("X", x.values, names, x_labels, x_weights)
+        return source, self._side("Y", y.values, names, y_labels, y_weights)
+
+    def _side(
+        self, name: str, values: Array, names: Optional[List[str]], labels: Any, weights: Any
+    ) -> Points:
+        side = name.lower()
+        return Points(
+            name,
+            values,
+            names,
+            _arrays.labels(labels, f"{side}_labels", self.unlabelled),
+            _arrays.weights(weights, f"{side}_weights"),
+            self._threads(),
+        )
+
+    def _threads(self) -> int:
+        return _whole(self.threads, "threads")
 
     def _points(self, value: Any, name: str) -> Given:
         """Points for the fitted map, a frame's columns in the order of the fit."""
@@ -488,8 +526,14 @@ class CharacteristicFlow:
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def _warn_if_short(self) -> None:
+    def _warn_if_short(self, late: bool) -> None:
         """Says that a fit fell short; there is a map all the same."""
+        if late:
+            warnings.warn(
+                "interrupted after the last step: the map is whole, and without a certificate. certificate(X, Y) gives one.",
+                FitWarning,
+                stacklevel=3,
+            )
         solve = (self.report_ or {}).get("solve", {})
         steps, asked = solve.get("steps"), self.config_["steps"]
         if self.outcome_ == "interrupted":
@@ -547,7 +591,15 @@ def _cost(cost: Any) -> str:
         name, parameter = cost
         if isinstance(parameter, (str, os.PathLike)):
             return f"{name}:{os.fspath(parameter)}"
-        return f"{name}:{_toml(np.asarray(parameter, dtype=float).tolist(), 'cost')}"
+        try:
+            numbers = np.asarray(parameter, dtype=float)
+        except (TypeError, ValueError):
+            numbers = np.array(np.nan)
+        if not np.isfinite(numbers).all():
+            raise SettingError(
+                f"cost: expected a number, or a matrix of numbers, beside the name {name!r}, found {parameter!r}."
+            )
+        return f"{name}:{_toml(numbers.tolist(), 'cost')}"
     raise SettingError(
         f"cost: expected a name such as 'quadratic' or 'elastic:0.5', or a name with its parameter, ('elastic', 0.5), found {cost!r}."
     )
@@ -575,7 +627,7 @@ def _toml(value: Any, name: str) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, (list, tuple)):
-        items = (f'"{v}"' if isinstance(v, str) else _toml(v, name) for v in value)
+        items = (json.dumps(v) if isinstance(v, str) else _toml(v, name) for v in value)
         return f"[{', '.join(items)}]"
     raise SettingError(
         f"{name}: expected a number, a word, true or false, or a list of these, found {value!r}."

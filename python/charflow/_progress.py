@@ -45,7 +45,9 @@ class Progress:
             try:
                 from tqdm.auto import tqdm
 
-                self.bar = tqdm(total=steps, unit="step", desc="charflow", leave=False)
+                self.bar = tqdm(
+                    total=steps, initial=step, unit="step", desc="charflow", leave=False
+                )
             except ImportError:
                 pass
         if self.bar is not None:

@@ -81,7 +81,22 @@ class Certificate(_Record):
         return first, second
 
     def __str__(self) -> str:
-        return self._text.rstrip() if self._text else self.sentence + "."
+        if self._text:
+            return self._text.rstrip()
+        # Read from a report, which has no text but that of the sentence.
+        lines = [f"{self.sentence}."]
+        for title, value in (
+            ("slack", self.slack),
+            ("slack over the cost, at most", self.share_upper),
+            ("cost", self.transport_cost),
+            ("dual value", self.dual_value),
+            ("energy distance forward, backward", self.energy_distance),
+            ("chance alone shows up to", self.noise_floor),
+        ):
+            both = value if isinstance(value, tuple) else (value,)
+            numbers = ", ".join("-" if v is None else f"{v:.3g}" for v in both)
+            lines.append(f"{title}: {numbers}")
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<Certificate, {self.verdict}: {self.sentence}>"
@@ -110,7 +125,7 @@ class Evaluation(_Record):
         return {row["map"]: row for row in self.to_dict()["rows"]}
 
     def __str__(self) -> str:
-        return self._text.rstrip() if self._text else self.certificate.sentence + "."
+        return self._text.rstrip() if self._text else str(self.certificate)
 
     def __repr__(self) -> str:
         n, m = self._data["points"]

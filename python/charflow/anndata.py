@@ -58,6 +58,8 @@ def fit(
         raise ProblemError(
             f"adata.obs has no column {groupby!r}; it has {_listed(obs.columns)}."
         )
+    if key_added == rep or f"{key_added}_backward" == rep:
+        raise ProblemError(f"key_added={key_added!r} would write over the representation {rep!r}; choose another one.")
     points = _representation(adata, rep)
     rows = [_rows(obs[groupby], groupby, name, value) for name, value in (("source", source), ("target", target))]
     if np.any(rows[0] & rows[1]):
@@ -116,11 +118,17 @@ def _representation(adata: Any, rep: str) -> Array:
         raise ProblemError(
             f"adata.obsm has no {rep!r}; it has {_listed(adata.obsm.keys())}. Compute it first (scanpy.pp.pca makes X_pca), or name another by rep."
         )
-    return np.asarray(adata.obsm[rep])
+    found = adata.obsm[rep]
+    if hasattr(found, "toarray"):
+        raise ProblemError(
+            f"adata.obsm[{rep!r}] is sparse; a map needs a dense representation: give one of few dimensions by rep."
+        )
+    return np.asarray(found)
 
 
 def _rows(column: Any, groupby: str, name: str, value: Any) -> Array:
-    wanted = list(value) if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
+    several = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+    wanted = list(value) if several else [value]
     values = np.asarray(column)
     chosen = np.zeros(len(values), dtype=bool)
     for one in wanted:
@@ -142,7 +150,7 @@ def _storable(value: Any) -> Any:
     if isinstance(value, (list, tuple, set)):
         items = [_storable(v) for v in value if v is not None]
         if all(isinstance(v, (bool, int, float)) for v in items):
-            return np.asarray(items, dtype=float if items else np.float64)
+            return np.asarray(items)
         if all(isinstance(v, str) for v in items):
             return np.asarray(items, dtype=object)
         return {str(k): v for k, v in enumerate(items)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def transport(
     *,
     x_labels: Any = None,
     y_labels: Any = None,
-    times: Sequence[float] = (),
+    times: Union[float, Sequence[float]] = (),
     figsize: Optional[Tuple[float, float]] = None,
 ) -> Any:
     """Source and target, the pushed points over the target, the pulled ones over the source, and some of the ways; a ``matplotlib.figure.Figure``.
@@ -72,7 +72,9 @@ def transport(
     Above two dimensions the panels show the plane in which the data spread most. `times` adds a panel for each time in between. `x_labels` and `y_labels` colour by class.
     """
     plt = _matplotlib()
-    x, y = _arrays.points(X, "X"), _arrays.points(Y, "Y")
+    # Columns of frames in the order of the fit.
+    x, y = flow._points(X, "X"), flow._points(Y, "Y")
+    times = [float(t) for t in np.ravel(times)]
     rows, others = _some(x.values, _MOST), _some(y.values, _MOST)
     first, second = x.values[rows].astype(float), y.values[others].astype(float)
     model = flow._model()
@@ -87,7 +89,8 @@ def transport(
         _on_a_line(axes, first, second, pushed, pulled, between, times, names[0])
         return figure
     colours = _colours(
-        _labels_of(x_labels, rows, "x_labels", flow), _labels_of(y_labels, others, "y_labels", flow)
+        _labels_of(x_labels, rows, len(x.values), "x_labels", flow),
+        _labels_of(y_labels, others, len(y.values), "y_labels", flow),
     )
     plane = _Plane([first, second], names)
     size = 150.0 / np.sqrt(max(len(first), 1))
@@ -133,9 +136,9 @@ def transport(
 
 
 def _labels_of(
-    labels: Any, rows: Array, name: str, flow: "CharacteristicFlow"
+    labels: Any, rows: Array, n: int, name: str, flow: "CharacteristicFlow"
 ) -> Optional[List[Optional[str]]]:
-    found = _arrays.labels(labels, name, flow.unlabelled)
+    found = _arrays.labels(labels, name, flow.unlabelled, n)
     return None if found is None else [found[i] for i in rows]
 
 

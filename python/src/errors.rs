@@ -27,6 +27,15 @@ pub fn told(py: Python<'_>, error: charflow::Error) -> PyErr {
     raised(py, class, error.to_string())
 }
 
+/// A run that is not there.
+pub fn missing(py: Python<'_>, path: &std::path::Path) -> PyErr {
+    let message = format!(
+        "{}: there is no such run directory or model file.",
+        path.display()
+    );
+    raised(py, "MissingFileError", message)
+}
+
 /// A mistake in the points or in how something was called.
 pub fn problem(py: Python<'_>, message: impl Into<String>) -> PyErr {
     raised(py, "ProblemError", message.into())

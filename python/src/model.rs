@@ -1,9 +1,9 @@
 //! A fitted map with what its run knows: what `CharacteristicFlow` holds.
 
-use crate::errors::{problem, told};
+use crate::errors::{missing, problem, told};
 use crate::points::{Coordinates, Points};
 use crate::solve::{Solved, solve};
-use crate::work::{guarded, parallel};
+use crate::work::{guarded, interruptible, parallel};
 use charflow::certificate::{Options, Origin, certify_map};
 use charflow::evaluate::{Evaluation, evaluate_on};
 use charflow::map::ForwardMap;
@@ -15,11 +15,13 @@ use charflow_run::{
     history_from_csv, history_to_csv, is_finished, write_file,
 };
 use numpy::PyArray1;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A fitted map, and where its solve stands.
 #[pyclass(frozen, module = "charflow._charflow")]
@@ -69,10 +71,17 @@ fn json(value: &impl serde::Serialize) -> charflow::Result<String> {
     serde_json::to_string(value).map_err(|e| bad(format!("the report cannot be written: {e}")))
 }
 
-/// What is asked of a solve, by the names that the command gives it.
-fn settings(asked: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
-    let mut settings = Settings::default();
-    for (key, value) in asked.into_iter().flatten() {
+/// That a resumed fit is asked to be another one.
+fn another(name: &str, was: &str, is: &str) -> String {
+    format!(
+        "this fit was begun with {name} = {was}, now it is {is}. A resumed fit must be the same fit: leave that as it was, or fit anew."
+    )
+}
+
+/// What is asked of a solve, by the names that the command gives it, and what stands in place of labels that are not known.
+fn settings(asked: &Bound<'_, PyDict>) -> PyResult<(Settings, Option<String>)> {
+    let (mut settings, mut unlabelled) = (Settings::default(), None);
+    for (key, value) in asked {
         let key: String = key.extract()?;
         match key.as_str() {
             "preset" => settings.preset = value.extract()?,
@@ -82,16 +91,18 @@ fn settings(asked: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
             "time_limit" => settings.time_limit = value.extract()?,
             "seed" => settings.seed = value.extract()?,
             "threads" => settings.threads = value.extract()?,
+            "unlabelled" => unlabelled = value.extract()?,
             _ => settings.set.push((key, value.extract()?)),
         }
     }
-    Ok(settings)
+    Ok((settings, unlabelled))
 }
 
 #[pymethods]
 impl Model {
     /// Fits a map. `asked` are settings by name: preset, effort, cost, steps, time_limit, seed, threads, and any other by its dotted name with its value as TOML.
-    /// `command` is what the report names as its origin; `progress(step, steps, seconds, loss, held_out)` is called some ten times a second.
+    /// `command` is what the report names as its origin; `progress(step, steps, seconds, loss, held_out)` is called some ten times a second. Also gives whether an
+    /// interrupt came once the solve was over: then the map is whole and not judged.
     #[staticmethod]
     #[pyo3(signature = (source, target, asked, command, progress=None))]
     fn fit(
@@ -101,12 +112,12 @@ impl Model {
         asked: &Bound<'_, PyDict>,
         command: String,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let mut settings = settings(Some(asked))?;
+    ) -> PyResult<(Self, bool)> {
+        let (mut settings, unlabelled) = settings(asked)?;
         let [source, target] = [source.take(py)?, target.take(py)?];
         settings.by_class = source.samples.class_of().is_some();
         let records = [source.record, target.record];
-        let (problem, config) = guarded(py, || {
+        let (problem, config) = parallel(py, settings.threads.unwrap_or(0), || {
             // Wrong settings are told before anything is done with the points.
             let cost = charflow::cost::parse(&settings.on(2, 2, 1)?.cost)?;
             let problem = Problem::new(source.samples, target.samples, cost)?;
@@ -114,12 +125,12 @@ impl Model {
             let config = settings.on(n, m, problem.dim())?;
             Ok((problem, config))
         })?;
-        let data = record(&problem, records);
+        let data = record(&problem, records, unlabelled);
         let solved = solve(py, problem, config.clone(), None, progress.as_ref())?;
         Self::of(py, solved, config, data, command)
     }
 
-    /// Goes on with the solve on the same points; `asked` may change steps, time_limit and threads. None if there is nothing left to do.
+    /// Goes on with the solve on the same points; `asked` may change steps, time_limit and threads. None if there is nothing left to do, else as `fit`.
     #[pyo3(signature = (source, target, asked, command, progress=None))]
     fn resume(
         &self,
@@ -129,8 +140,8 @@ impl Model {
         asked: &Bound<'_, PyDict>,
         command: String,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<Option<Self>> {
-        let settings = settings(Some(asked))?;
+    ) -> PyResult<Option<(Self, bool)>> {
+        let (settings, _) = settings(asked)?;
         let (Some(data), Ok(Some(checkpoint))) = (&self.data, &self.checkpoint) else {
             let message = match &self.checkpoint {
                 Err(e) => format!("{e}: this fit cannot be gone on with. Fit anew."),
@@ -160,16 +171,21 @@ impl Model {
                 ));
             }
         }
+        for (name, asked, was) in [
+            ("preset", &settings.preset, &self.config.preset),
+            ("effort", &settings.effort, &self.config.effort),
+        ] {
+            if let Some(is) = asked.as_ref().filter(|is| *is != was) {
+                return Err(problem(py, another(name, was, is)));
+            }
+        }
         let config = settings
             .over(self.config.clone())
             .map_err(|e| told(py, e))?;
         config.check().map_err(|e| told(py, e))?;
         let changed = changes(&self.config, &config).map_err(|e| told(py, e))?;
         if let Some(Change { name, was, is }) = changed.iter().find(|c| !c.is_allowed()) {
-            let message = format!(
-                "this fit was begun with {name} = {was}, now it is {is}. A resumed fit must be the same fit: leave that as it was, or fit anew."
-            );
-            return Err(problem(py, message));
+            return Err(problem(py, another(name, was, is)));
         }
         let done = checkpoint.step();
         if config.steps < done {
@@ -184,7 +200,7 @@ impl Model {
         {
             return Ok(None);
         }
-        let problem = guarded(py, || {
+        let problem = parallel(py, config.threads, || {
             let cost = charflow::cost::parse(&config.cost)?;
             Problem::new(source.samples, target.samples, cost)
         })?;
@@ -201,6 +217,9 @@ impl Model {
     /// Loads a run directory or a model file.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        if std::fs::symlink_metadata(&path).is_err() {
+            return Err(missing(py, &path));
+        }
         guarded(py, || Self::open(&path))
     }
 
@@ -233,7 +252,6 @@ impl Model {
     }
 
     /// How pickle and copy make it again.
-
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let make = slf.get_type().getattr("from_parts")?;
@@ -291,9 +309,7 @@ impl Model {
         t: f64,
         threads: usize,
     ) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        self.mapped(py, &x, threads, self.map.dim(), |map, x| {
-            Ok((map.forward_at(x, t)?, far(map, x, 0)))
-        })
+        self.moved(py, &x, threads, 0, |map, x| map.forward_at(x, t))
     }
 
     /// The points at time `t` of the characteristics that end at `y`, of shape (n, d), at time 1; and how many of `y` lie far outside the target of the fit.
@@ -305,9 +321,7 @@ impl Model {
         t: f64,
         threads: usize,
     ) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        self.mapped(py, &y, threads, self.map.dim(), |map, y| {
-            Ok((map.backward_at(y, t)?, far(map, y, 1)))
-        })
+        self.moved(py, &y, threads, 1, |map, y| map.backward_at(y, t))
     }
 
     /// The potential u(x, t), of shape (n, 1).
@@ -319,9 +333,8 @@ impl Model {
         t: f64,
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (values, _) =
-            self.mapped(py, &x, threads, 1, |map, x| Ok((map.potential(x, t)?, 0)))?;
-        Ok(values)
+        self.check_width(py, &x)?;
+        x.mapped(py, threads, 1, |x| self.map.potential(x, t))
     }
 
     /// The gradient of the potential with respect to the points, of shape (n, d).
@@ -333,10 +346,8 @@ impl Model {
         t: f64,
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (values, _) = self.mapped(py, &x, threads, self.map.dim(), |map, x| {
-            Ok((map.gradient(x, t)?, 0))
-        })?;
-        Ok(values)
+        self.check_width(py, &x)?;
+        x.mapped(py, threads, self.map.dim(), |x| self.map.gradient(x, t))
     }
 
     /// Seconds that the Rust library takes for the forward map of `x`, and nothing around it: what the face's overhead is measured against.
@@ -362,7 +373,7 @@ impl Model {
     ) -> PyResult<(String, String)> {
         let (origin, source, target) = self.judged(py, source, target)?;
         let map = Arc::clone(&self.map);
-        parallel(py, threads, move || {
+        interruptible(py, threads, move || {
             let options = Options {
                 seed,
                 origin,
@@ -384,12 +395,9 @@ impl Model {
     ) -> PyResult<(String, [String; 2])> {
         let (origin, source, target) = self.judged(py, source, target)?;
         let map = Arc::clone(&self.map);
-        parallel(py, threads, move || {
+        interruptible(py, threads, move || {
             let evaluation = evaluate_on(origin, &map, &source, &target, None, seed)?;
-            Ok((
-                json(&evaluation)?,
-                [evaluation.to_string(), evaluation.certificate.to_string()],
-            ))
+            Ok((json(&evaluation)?, texts(&evaluation)))
         })
     }
 
@@ -422,6 +430,29 @@ impl Model {
         guarded(py, || json(&self.config))
     }
 
+    /// The settings that a fit would have on these points by preset, effort and cost alone, as JSON; None for a model file without its run.
+    #[getter]
+    fn usual_config(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
+        let usual = Settings {
+            preset: Some(self.config.preset.clone()),
+            effort: Some(self.config.effort.clone()),
+            cost: Some(self.config.cost.clone()),
+            by_class: !self.map.about().classes.is_empty(),
+            ..Settings::default()
+        };
+        let [n, m] = [data.source.rows, data.target.rows];
+        guarded(py, || json(&usual.on(n, m, self.map.dim())?)).map(Some)
+    }
+
+    /// What stood in place of labels that were not known, if anything did.
+    #[getter]
+    fn unlabelled(&self) -> Option<String> {
+        self.data.as_ref()?.unlabelled.clone()
+    }
+
     /// The transport cost as the model keeps it.
     #[getter]
     fn cost(&self) -> String {
@@ -445,91 +476,92 @@ impl Model {
     fn classes(&self) -> Vec<String> {
         self.map.about().classes.clone()
     }
-
-    /// Whether the solve can be gone on with.
-    #[getter]
-    fn can_resume(&self) -> bool {
-        matches!(self.checkpoint, Ok(Some(_))) && self.data.is_some()
-    }
 }
 
 impl Model {
-    /// What a solve left, judged on the points that were held out of it unless it was interrupted or diverged.
+    /// What a solve left, judged on the points that were held out of it unless it was interrupted or diverged. An interrupt ends the judging only.
     fn of(
         py: Python<'_>,
         solved: Solved,
         config: Config,
         data: DataRecord,
         command: String,
-    ) -> PyResult<Self> {
+    ) -> PyResult<(Self, bool)> {
         let Solved {
             solution,
             checkpoint,
         } = solved;
-        let (config, data) = (&config, &data);
-        parallel(py, config.threads, move || {
-            let evaluation: Option<Evaluation> = if solution.outcome.is_done() {
-                let (source, target) = &solution.points;
-                let origin = solution.origin();
-                let seed = config.seed;
-                Some(evaluate_on(
-                    origin,
-                    &solution.map,
-                    source,
-                    target,
-                    None,
-                    seed,
-                )?)
-            } else {
-                None
-            };
+        let origin = solution.origin();
+        let map = Arc::new(solution.map);
+        let (mut evaluation, mut late): (Option<Evaluation>, _) = (None, false);
+        if solution.outcome.is_done() {
+            let (map, seed) = (Arc::clone(&map), config.seed);
+            let (source, target) = solution.points;
+            let judged = interruptible(py, config.threads, move || {
+                evaluate_on(origin, &map, &source, &target, None, seed)
+            });
+            match judged {
+                Ok(judged) => evaluation = Some(judged),
+                Err(e) if e.is_instance_of::<PyKeyboardInterrupt>(py) => late = true,
+                Err(e) => return Err(e),
+            }
+        }
+        let model = guarded(py, || {
             let report = RunReport::new(
                 command,
                 &solution.report,
                 solution.fitted,
-                data,
+                &data,
                 evaluation.as_ref(),
                 Vec::new(),
             );
             let report = serde_json::to_value(&report)
                 .map_err(|e| bad(format!("the report cannot be made: {e}")))?;
             Ok(Model {
-                map: Arc::new(solution.map),
-                config: config.clone(),
-                data: Some(data.clone()),
+                map,
+                config,
+                data: Some(data),
                 history: solution.history,
                 report: Some(report),
                 solve: Some(solution.report),
-                text: evaluation.map(|e| [e.to_string(), e.certificate.to_string()]),
+                text: evaluation.as_ref().map(texts),
                 checkpoint: Ok(checkpoint),
             })
-        })
+        })?;
+        Ok((model, late))
     }
 
-    fn mapped<'py>(
+    /// Images of points, and how many of the points lie far outside the side of the fit that they are moved from: 0 the source, 1 the target.
+    fn moved<'py>(
         &self,
         py: Python<'py>,
         x: &Coordinates<'py>,
         threads: usize,
-        columns: usize,
-        work: impl FnOnce(&CharacteristicMap, &[f64]) -> charflow::Result<(Vec<f64>, usize)> + Send,
+        side: usize,
+        images: impl Fn(&CharacteristicMap, &[f64]) -> charflow::Result<Vec<f64>> + Sync,
     ) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        let map = Arc::clone(&self.map);
-        let [rows, width] = x.shape();
-        if width != self.map.dim() {
-            let message = format!(
-                "the points have {width} column{}, the model was fitted to {}",
-                if width == 1 { "" } else { "s" },
-                self.map.dim()
-            );
-            return Err(problem(py, message));
+        self.check_width(py, x)?;
+        let bounds = self.map.bounds().map(|both| &both[side]);
+        let far = AtomicUsize::new(0);
+        let values = x.mapped(py, threads, self.map.dim(), |x| {
+            let values = images(&self.map, x)?;
+            far.fetch_add(bounds.map_or(0, |b| b.far(x)), Ordering::Relaxed);
+            Ok(values)
+        })?;
+        Ok((values, far.into_inner()))
+    }
+
+    fn check_width(&self, py: Python<'_>, x: &Coordinates<'_>) -> PyResult<()> {
+        let [_, width] = x.shape();
+        if width == self.map.dim() {
+            return Ok(());
         }
-        let (values, far) = if rows == 0 {
-            (Vec::new(), 0)
-        } else {
-            x.with_rows(py, threads, |x| work(&map, x))?
-        };
-        Ok((x.returned(py, threads, values, columns)?, far))
+        let message = format!(
+            "the points have {width} column{}, the model was fitted to {}",
+            if width == 1 { "" } else { "s" },
+            self.map.dim()
+        );
+        Err(problem(py, message))
     }
 
     /// Points to judge the map on, and whether they are those of the fit.
@@ -540,11 +572,12 @@ impl Model {
         target: &Points,
     ) -> PyResult<(Origin, Samples, Samples)> {
         let [source, target] = [source.take(py)?, target.take(py)?];
-        let same = |points: &charflow_run::Points, was: &FileRecord| {
-            points.record.fingerprint == was.fingerprint
-        };
         let origin = match &self.data {
-            Some(d) if same(&source, &d.source) || same(&target, &d.target) => Origin::Fitted,
+            Some(d)
+                if source.record.same_points(&d.source) || target.record.same_points(&d.target) =>
+            {
+                Origin::Fitted
+            }
             _ => Origin::Given,
         };
         Ok((origin, source.samples, target.samples))
@@ -566,12 +599,20 @@ impl Model {
             });
         }
         let run = RunDir::new(path);
-        let report: Option<Value> = match std::fs::read_to_string(run.report()) {
-            Ok(text) => Some(serde_json::from_str(&text).map_err(|e| Error::Io {
+        let report = match std::fs::read(run.report()) {
+            Ok(bytes) => Some(report_from(&bytes).map_err(|message| Error::Io {
                 path: run.report(),
-                message: format!("the report is damaged: {e}."),
+                message: format!(
+                    "the report is damaged: {message}. Evaluate the run again, or remove the file."
+                ),
             })?),
-            Err(_) => None,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => {
+                return Err(Error::Io {
+                    path: run.report(),
+                    message: format!("cannot be read: {e}."),
+                });
+            }
         };
         Ok(Model {
             config: run.read_config()?,
@@ -600,7 +641,7 @@ impl Model {
         }
         let (Some(data), Some(report)) = (&self.data, &self.report) else {
             return Err(refused(
-                "this map was loaded from a model file without its run, which a run directory needs. Save the model file alone by a path that ends in .safetensors.",
+                "this map was loaded without the record of its data or its report, which a run directory needs. Save the model file alone by a path that ends in .safetensors.",
             ));
         };
         let run = RunDir::new(path);
@@ -641,9 +682,9 @@ impl Model {
     }
 }
 
-/// How many points lie far outside the side of the fit that they are moved from: 0 the source, 1 the target.
-fn far(map: &CharacteristicMap, x: &[f64], side: usize) -> usize {
-    map.bounds().map_or(0, |b| b[side].far(x))
+/// An evaluation and its certificate as the command prints them.
+fn texts(evaluation: &Evaluation) -> [String; 2] {
+    [evaluation.to_string(), evaluation.certificate.to_string()]
 }
 
 /// The facts of the solve in a report.
@@ -651,8 +692,38 @@ fn solve_of(report: Option<&Value>) -> Option<Report> {
     serde_json::from_value(report?.get("solve")?.clone()).ok()
 }
 
+/// A report in which everything is where it is looked for.
+fn report_from(bytes: &[u8]) -> Result<Value, String> {
+    let report: Value = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if !report.is_object() {
+        return Err("expected an object".into());
+    }
+    if solve_of(Some(&report)).is_none() {
+        return Err("it does not say how the solve ended".into());
+    }
+    let certificate = |e: &Value| -> bool {
+        let part = |name: &str| e.get("certificate").and_then(|c| c.get(name));
+        part("sentence").is_some_and(Value::is_string)
+            && part("verdict").is_some_and(Value::is_string)
+            && ["optimality", "value", "forward"]
+                .iter()
+                .all(|name| part(name).is_some_and(Value::is_object))
+            && e.get("rows").is_some_and(Value::is_array)
+            && e.get("points").is_some_and(Value::is_array)
+    };
+    match report.get("evaluation") {
+        None | Some(Value::Null) => Ok(report),
+        Some(e) if certificate(e) => Ok(report),
+        Some(_) => Err("its evaluation has no certificate".into()),
+    }
+}
+
 /// What a run remembers of points that came from memory.
-fn record(problem: &Problem, [source, target]: [FileRecord; 2]) -> DataRecord {
+fn record(
+    problem: &Problem,
+    [source, target]: [FileRecord; 2],
+    unlabelled: Option<String>,
+) -> DataRecord {
     let [labels, weights] = [
         problem.given().iter().any(|s| s.class_of().is_some()),
         problem.given().iter().any(|s| s.weights().is_some()),
@@ -661,7 +732,7 @@ fn record(problem: &Problem, [source, target]: [FileRecord; 2]) -> DataRecord {
         charflow: env!("CARGO_PKG_VERSION").into(),
         columns: None,
         labels: labels.then(|| "labels".into()),
-        unlabelled: None,
+        unlabelled: unlabelled.filter(|_| labels),
         weights: weights.then(|| "weights".into()),
         array: None,
         source,

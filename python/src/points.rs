@@ -1,10 +1,10 @@
 //! Arrays of points on their way in and out.
 
-use crate::errors::{problem, told};
-use crate::work::{guarded, parallel};
+use crate::errors::problem;
+use crate::work::parallel;
 use charflow::Error;
 use charflow_io::{InMemory, Table};
-use numpy::ndarray::ArrayView2;
+use numpy::ndarray::{ArrayView2, Axis, Slice};
 use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
@@ -47,53 +47,103 @@ impl Coordinates<'_> {
                 parallel(py, threads, || match view.as_slice() {
                     // By the view: the array's own slice would give one in Fortran order column by column.
                     Some(rows) => work(rows),
-                    None => work(&in_rows(view, |v| v)),
+                    None => work(&view.iter().copied().collect::<Vec<_>>()),
                 })
             }
             Coordinates::Single(a) => {
                 let view = a.as_array();
-                parallel(py, threads, || work(&in_rows(view, f64::from)))
+                parallel(py, threads, || {
+                    work(&view.iter().map(|&v| f64::from(v)).collect::<Vec<_>>())
+                })
             }
         }
     }
 
-    /// Points as they go out again: in the precision that they came in.
-    pub fn returned<'py>(
+    /// What `work` makes of the points, `[n, columns]`, in the precision that they came in. It is given all rows at once, or, where they have to be converted, block by block: a
+    /// block stays in cache, where a copy of all of them would not. It must make of each row the same whatever else is there.
+    pub fn mapped<'py>(
         &self,
         py: Python<'py>,
         threads: usize,
-        values: Vec<f64>,
         columns: usize,
+        work: impl Fn(&[f64]) -> charflow::Result<Vec<f64>> + Sync,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let rows = values.len() / columns.max(1);
+        let [rows, _] = self.shape();
         match self {
-            Coordinates::Double(_) => out(py, values, rows, columns),
-            Coordinates::Single(_) => {
-                let single = parallel(py, threads, || {
-                    Ok(values.par_iter().map(|&v| v as f32).collect())
+            Coordinates::Double(a) => {
+                let view = a.as_array();
+                let values = parallel(py, threads, || match view.as_slice() {
+                    Some(rows) => work(rows),
+                    None => by_blocks(view, columns, &work, |v| v, |v| v),
                 })?;
-                out(py, single, rows, columns)
+                out(py, values, rows, columns)
+            }
+            Coordinates::Single(a) => {
+                let view = a.as_array();
+                let single = |v: f64| v as f32;
+                let values = parallel(py, threads, || {
+                    by_blocks(view, columns, &work, f64::from, single)
+                })?;
+                out(py, values, rows, columns)
             }
         }
     }
 }
 
-/// The values of an array row by row, in double precision.
-fn in_rows<T: Copy + Sync>(view: ArrayView2<'_, T>, double: impl Fn(T) -> f64 + Sync) -> Vec<f64> {
-    let columns = view.ncols();
-    let mut values = vec![0.0; view.len()];
-    if columns > 0 {
-        values
-            .par_chunks_mut(columns)
+/// Rows of a block for each thread, and rows that a thread converts at a time.
+const BLOCK: usize = 4096;
+const TILE: usize = 512;
+
+fn by_blocks<T: Copy + Send + Sync>(
+    view: ArrayView2<'_, T>,
+    columns: usize,
+    work: impl Fn(&[f64]) -> charflow::Result<Vec<f64>>,
+    double: impl Fn(T) -> f64 + Sync,
+    back: impl Fn(f64) -> T,
+) -> charflow::Result<Vec<T>> {
+    let (rows, width) = view.dim();
+    let at_once = BLOCK * rayon::current_num_threads();
+    // The order in which the values lie: the other one would touch another page of memory with each.
+    let columns_first = view.strides()[0].abs() < view.strides()[1].abs();
+    let mut all = Vec::with_capacity(rows * columns);
+    let mut block = Vec::new();
+    for first in (0..rows).step_by(at_once) {
+        let part = view.slice_axis(Axis(0), Slice::from(first..rows.min(first + at_once)));
+        block.clear();
+        block.resize(part.len(), 0.0);
+        block
+            .par_chunks_mut(TILE * width)
             .enumerate()
-            .with_min_len(256)
-            .for_each(|(i, row)| {
-                for (to, &v) in row.iter_mut().zip(view.row(i)) {
-                    *to = double(v);
+            .for_each(|(k, tile)| {
+                let of = part.slice_axis(
+                    Axis(0),
+                    Slice::from(k * TILE..k * TILE + tile.len() / width),
+                );
+                if columns_first {
+                    for (j, column) in of.columns().into_iter().enumerate() {
+                        for (row, &v) in tile.chunks_exact_mut(width).zip(column) {
+                            row[j] = double(v);
+                        }
+                    }
+                } else {
+                    for (row, from) in tile.chunks_exact_mut(width).zip(of.rows()) {
+                        for (to, &v) in row.iter_mut().zip(from) {
+                            *to = double(v);
+                        }
+                    }
                 }
             });
+        match work(&block) {
+            Ok(values) => all.extend(values.into_iter().map(&back)),
+            // Said again of all rows, so that a row's number is its number in the array.
+            Err(e) if first == 0 => return Err(e),
+            Err(e) => {
+                let whole: Vec<f64> = view.iter().map(|&v| double(v)).collect();
+                return Err(work(&whole).err().unwrap_or(e));
+            }
+        }
     }
-    values
+    Ok(all)
 }
 
 /// A vector as an array `[rows, columns]`, not copied.
@@ -119,7 +169,7 @@ pub struct Points {
 impl Points {
     /// Points called `name` from `values`, float32 or float64 of shape (n, d); a label that is None is not known.
     #[new]
-    #[pyo3(signature = (name, values, columns=None, labels=None, weights=None))]
+    #[pyo3(signature = (name, values, columns, labels, weights, threads))]
     fn new(
         py: Python<'_>,
         name: String,
@@ -127,7 +177,11 @@ impl Points {
         columns: Option<Vec<String>>,
         labels: Option<Vec<Option<String>>>,
         weights: Option<PyReadonlyArray1<'_, f64>>,
+        threads: usize,
     ) -> PyResult<Self> {
+        if labels.iter().flatten().flatten().any(|l| l == UNKNOWN) {
+            return Err(problem(py, format!("{name}: a label is a null character.")));
+        }
         let about = InMemory {
             name,
             columns,
@@ -139,24 +193,25 @@ impl Points {
             }),
             weights: weights.map(|w| w.as_array().to_vec()),
         };
-        let refused = |e: charflow_io::IoError| Error::Problem(e.to_string());
-        let table = match &values {
+        let made = |table: Result<Table, charflow_io::IoError>| {
+            let table = table.map_err(|e| Error::Problem(e.to_string()))?;
+            charflow_run::Points::of(table, None, Some(UNKNOWN))
+        };
+        let points = match &values {
             Coordinates::Double(a) => {
                 let view = a.as_array();
-                guarded(py, || {
-                    Table::from_memory(about, view.iter().copied()).map_err(refused)
+                parallel(py, threads, || {
+                    made(Table::from_memory(about, view.iter().copied()))
                 })
             }
             Coordinates::Single(a) => {
                 let view = a.as_array();
-                guarded(py, || {
+                parallel(py, threads, || {
                     let values = view.iter().map(|&v| f64::from(v));
-                    Table::from_memory(about, values).map_err(refused)
+                    made(Table::from_memory(about, values))
                 })
             }
         }?;
-        let points =
-            charflow_run::Points::of(table, None, Some(UNKNOWN)).map_err(|e| told(py, e))?;
         Ok(Points {
             fingerprint: points.record.fingerprint.clone(),
             made: Mutex::new(Some(points)),

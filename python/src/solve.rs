@@ -1,16 +1,14 @@
 //! A solve watched from Python: progress and Ctrl-C reach the thread that called, while the work runs on another.
 
 use crate::errors::{bug, told};
+use crate::work::LOOK;
 use charflow::Problem;
 use charflow::solver::{Checkpoint, Config, NcfSolver, Observer, Progress, Solution};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
-
-/// Between two looks at signals, and two calls of `progress`.
-const EVERY: Duration = Duration::from_millis(100);
+use std::time::Instant;
 
 /// Where a solve stands, as `progress` is told.
 struct Standing {
@@ -30,7 +28,7 @@ struct Watcher<'a> {
 
 impl Observer for Watcher<'_> {
     fn on_progress(&mut self, p: &Progress<'_>) {
-        if self.told.is_some_and(|t| t.elapsed() < EVERY) && p.step < p.steps {
+        if self.told.is_some_and(|t| t.elapsed() < LOOK) && p.step < p.steps {
             return;
         }
         self.told = Some(Instant::now());
@@ -98,7 +96,7 @@ pub fn solve(
                 })
             });
             loop {
-                let mut latest = match from_solver.recv_timeout(EVERY) {
+                let mut latest = match from_solver.recv_timeout(LOOK) {
                     Ok(standing) => Some(standing),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,

@@ -3,31 +3,42 @@
 use crate::errors::{bug, told};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// The pools of this process, by their number of threads as it was asked for. Those of another process are of no use: a child made by `fork` has the memory of its
-/// parent's threads and not the threads, and would wait for them for ever. That is why rayon's global pool is not used.
-static POOLS: Mutex<(u32, BTreeMap<usize, Arc<ThreadPool>>)> = Mutex::new((0, BTreeMap::new()));
+/// The pool of this process, the number of threads that was asked for, and the process. That of another process is of no use: a child made by `fork` has the memory of its
+/// parent's threads and not the threads, and would wait for them for ever. That is why rayon's global pool is not used, here or below.
+static POOL: Mutex<Option<(u32, usize, Arc<ThreadPool>)>> = Mutex::new(None);
+
+/// More threads are refused, as in the settings of a fit.
+const MOST_THREADS: usize = 1024;
 
 fn pool(threads: usize) -> charflow::Result<Arc<ThreadPool>> {
-    let mut guard = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-    let (process, pools) = &mut *guard;
-    if *process != std::process::id() {
-        // Not dropped: dropping waits for threads that are not there.
-        std::mem::forget(std::mem::take(pools));
-        *process = std::process::id();
+    let refused = |message: String| charflow::Error::Config {
+        field: "threads".into(),
+        message,
+    };
+    if threads > MOST_THREADS {
+        return Err(refused(format!(
+            "expected at most {MOST_THREADS}, or 0 for all cores, found {threads}"
+        )));
     }
-    if let Some(pool) = pools.get(&threads) {
-        return Ok(Arc::clone(pool));
+    let process = std::process::id();
+    let mut kept = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    match kept.take() {
+        Some((of, count, pool)) if of == process && count == threads => {
+            *kept = Some((of, count, Arc::clone(&pool)));
+            return Ok(pool);
+        }
+        // Not dropped: dropping talks to threads that are not there.
+        Some((of, _, pool)) if of != process => std::mem::forget(pool),
+        _ => {}
     }
     let made = ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = Arc::new(made.map_err(|e| charflow::Error::Config {
-        field: "threads".into(),
-        message: e.to_string(),
-    })?);
-    pools.insert(threads, Arc::clone(&pool));
+    let pool = Arc::new(made.map_err(|e| refused(e.to_string()))?);
+    *kept = Some((process, threads, Arc::clone(&pool)));
     Ok(pool)
 }
 
@@ -50,4 +61,45 @@ pub fn parallel<T: Send>(
     work: impl FnOnce() -> charflow::Result<T> + Send,
 ) -> PyResult<T> {
     guarded(py, || pool(threads)?.install(work))
+}
+
+/// Between two looks at signals.
+pub const LOOK: Duration = Duration::from_millis(100);
+
+/// As [`parallel`] for work that takes its time: an interrupt, or what another signal's handler raises, ends the waiting at once. The work itself goes on to its end on a thread of
+/// its own, and what it found is dropped.
+pub fn interruptible<T: Send + 'static>(
+    py: Python<'_>,
+    threads: usize,
+    work: impl FnOnce() -> charflow::Result<T> + Send + 'static,
+) -> PyResult<T> {
+    let (to, from) = channel();
+    let spawned = std::thread::Builder::new().spawn(move || {
+        let done = catch_unwind(AssertUnwindSafe(|| pool(threads)?.install(work)));
+        // Nobody may be waiting any more.
+        let _ = to.send(done);
+    });
+    if let Err(e) = spawned {
+        return Err(told(
+            py,
+            charflow::Error::Config {
+                field: "threads".into(),
+                message: e.to_string(),
+            },
+        ));
+    }
+    // A receiver is for one thread at a time; the lock only says so.
+    let from = Mutex::new(from);
+    loop {
+        let done = py.detach(|| {
+            let from = from.lock().unwrap_or_else(PoisonError::into_inner);
+            from.recv_timeout(LOOK)
+        });
+        match done {
+            Ok(Ok(result)) => return result.map_err(|e| told(py, e)),
+            Ok(Err(payload)) => return Err(bug(py, payload.as_ref())),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => return Err(bug(py, &"no answer")),
+        }
+    }
 }

@@ -53,6 +53,10 @@ def test_labels_weights_and_other_representations(cells):
     )
     assert flow.class_names_ == ["B", "T"] and flow.n_features_in_ == 8
     assert np.isfinite(cells.obsm["flow"][:90]).all()
+    import pandas
+
+    charflow.anndata.fit(cells, "day", pandas.Index([2]), pandas.Series([7]), key_added="again", **QUICK)
+    assert np.isfinite(cells.obsm["again"][:90]).all()
     assert np.isfinite(cells.obsm["flow_backward"][90:]).all()
 
 
@@ -64,6 +68,7 @@ def test_labels_weights_and_other_representations(cells):
         ({"target": 2}, "share cells"),
         ({"rep": "X_umap"}, "adata.obsm has no 'X_umap'; it has X_pca"),
         ({"labels": "kind"}, "no column 'kind' for labels"),
+        ({"key_added": "X_pca"}, "would write over the representation"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(cells, arguments, words):

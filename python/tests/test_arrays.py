@@ -86,9 +86,28 @@ def test_pandas_frames(data):
     back = flow.inverse_transform(y)
     assert np.array_equal(back[["a", "b"]].to_numpy(), flow.inverse_transform(Y))
     assert flow.transform(x.astype("float32")).dtypes.eq("float32").all()
+    # Judged and drawn, too, the columns are those of the fit.
+    turned = x[["b", "a"]], y
+    assert flow.certificate(*turned) == flow.certificate(x, y[["a", "b"]])
+    assert flow.evaluate(*turned) == flow.evaluate(X, Y)
+    if pytest.importorskip("matplotlib"):
+        import matplotlib.pyplot as plt
+
+        figure = flow.plot(*turned)
+        assert np.allclose(figure.axes[1].collections[-1].get_offsets(), flow.transform(X))
+        plt.close(figure)
+    with pytest.raises(charflow.ProblemError, match="Not known: `q`"):
+        flow.certificate(x.rename(columns={"b": "q"}), y)
     kinds = pandas.Series(np.where(X[:, 0] > 0, "p", "n"), dtype="category")
     labelled = CharacteristicFlow(**QUICK).fit(x, y, x_labels=kinds, y_labels=pandas.Series(np.where(Y[:, 0] > 4, "p", "n")))
     assert labelled.class_names_ == ["n", "p"]
+    # Names that are numbers are names, and come back as they were.
+    numbered = pandas.DataFrame(X, columns=[10, 20]), pandas.DataFrame(Y[:, ::-1], columns=[20, 10])
+    by_number = CharacteristicFlow(**QUICK).fit(*numbered)
+    assert np.array_equal(by_number.transform(X), flow.transform(X))
+    assert list(by_number.transform(numbered[0]).columns) == [10, 20]
+    with pytest.raises(charflow.ProblemError, match="names of 2 levels"):
+        flow.fit(x.set_axis(pandas.MultiIndex.from_tuples([("a", 1), ("b", 2)]), axis=1), y)
     # A frame whose columns are only numbered has no names.
     plain = CharacteristicFlow(**QUICK).fit(pandas.DataFrame(X), pandas.DataFrame(Y))
     assert not hasattr(plain, "feature_names_in_")

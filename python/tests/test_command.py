@@ -60,6 +60,26 @@ def test_classes_and_weights_give_the_same_model(command, tmp_path):
     assert ours == (tmp_path / "run" / "model.safetensors").read_bytes()
 
 
+def test_runs_with_labels_go_both_ways(command, tmp_path):
+    X, Y = clouds()
+    kinds = np.array(["a", "b"])[np.arange(len(X)) % 2]
+    others = np.array(["a", "b", "?"])[np.arange(len(Y)) % 3]
+    for name, points, labels in (("a", X, kinds), ("b", Y, others)):
+        np.savez(tmp_path / f"{name}.npz", x=points, kind=labels)
+    words = ["--labels", "kind", "--unlabelled", "?"]
+    run(command, "fit", "a.npz", "b.npz", "-o", "theirs", *words, *OPTIONS, cwd=tmp_path)
+    flow = CharacteristicFlow.load(tmp_path / "theirs")
+    assert flow.unlabelled == "?" and flow.class_names_ == ["a", "b"]
+    flow.resume(X, Y, x_labels=kinds, y_labels=others, steps=70)
+    flow.save(tmp_path / "further")
+    # Ours, gone on with by the command, whatever the column is called.
+    ours = CharacteristicFlow(unlabelled="?", **ARGUMENTS).fit(X, Y, x_labels=kinds, y_labels=others)
+    ours.save(tmp_path / "ours")
+    run(command, "fit", "a.npz", "b.npz", "-o", "ours", "--resume", "--steps", 70, *words, "--no-figures", cwd=tmp_path)
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("further", "ours")]
+    assert models[0] == models[1]
+
+
 def test_the_command_takes_a_run_of_ours(command, tmp_path):
     pandas = pytest.importorskip("pandas")
     X, Y = clouds()

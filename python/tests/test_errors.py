@@ -1,6 +1,8 @@
 """Wrong input, one by one: the kind of the exception, and a sentence that says what to do."""
 
+import copy
 import os
+import pickle
 import shutil
 
 import numpy as np
@@ -47,7 +49,7 @@ def test_errors_are_pythons_own_kinds_too():
         (np.zeros((5, 2), dtype="M8[D]"), "coordinates are numbers"),
         (np.ma.masked_array(GOOD, GOOD > 0), "masked values"),
         (GOOD[:1], "one point"),
-        (GOOD[:, :1], "1 column|1 dimension|columns"),
+        (GOOD[:, :1], "X has 1 column"),
     ],
 )
 def test_points_that_make_no_sense(x, words):
@@ -67,8 +69,8 @@ def test_a_sparse_matrix_is_told_what_to_do():
     ("beside", "words"),
     [
         ({"x_labels": ["a"] * 59, "y_labels": ["a"] * 60}, "X: 59 labels for 60 points"),
-        ({"x_labels": ["a"] * 60}, "label"),
-        ({"x_labels": ["a"] * 60, "y_labels": ["b"] * 60}, "a|b"),
+        ({"x_labels": ["a"] * 60}, "X has class labels, Y has none"),
+        ({"x_labels": ["a"] * 60, "y_labels": ["b"] * 60}, "partner"),
         ({"x_labels": ["a"] * 59 + [""], "y_labels": ["a"] * 60}, "row 60 is empty"),
         ({"x_labels": [None] * 60, "y_labels": ["a"] * 60}, "none of the 60 points has a label"),
         ({"x_labels": np.zeros((60, 2)), "y_labels": ["a"] * 60}, "x_labels has shape .60, 2."),
@@ -91,6 +93,9 @@ def test_labels_and_weights_that_do_not_fit(beside, words):
         ({"cost": "elastic:many"}, "elastic"),
         ({"cost": ("power", 0.5)}, "power"),
         ({"cost": 3}, "cost: expected a name such as"),
+        ({"cost": ("mahalanobis", [["a"]])}, "beside the name 'mahalanobis'"),
+        ({"cost": ("mahalanobis", [[1.0], [1.0, 2.0]])}, "beside the name 'mahalanobis'"),
+        ({"cost": ("elastic", None)}, "beside the name 'elastic'"),
         ({"cost": ("mahalanobis", [[1.0, 2.0], [2.0, 1.0]])}, "positive"),
         ({"effort": "much"}, "much"),
         ({"effort": 3}, "effort: expected a name"),
@@ -146,6 +151,16 @@ def test_before_fit(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_not_fitted_goes_through_pickle():
+    for sklearn_too in (False, True):
+        if sklearn_too:
+            pytest.importorskip("sklearn.exceptions")
+        with pytest.raises(NotFittedError) as raised:
+            CharacteristicFlow().transform(GOOD)
+        again = pickle.loads(pickle.dumps(raised.value))
+        assert isinstance(again, NotFittedError) and str(again) == str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
     [
@@ -158,7 +173,12 @@ def test_before_fit(tmp_path):
         (lambda f: f.interpolate(GOOD, "half"), SettingError, "t: expected a number"),
         (lambda f: f.interpolate(GOOD, []), SettingError, "t is empty"),
         (lambda f: f.certificate(GOOD, GOOD[:1]), ProblemError, "one point"),
-        (lambda f: f.certificate(GOOD, GOOD[:, :1]), ProblemError, "1 c|2 c"),
+        (lambda f: f.certificate(GOOD, GOOD[:, :1]), ProblemError, "Y has 1 features, but .* is expecting 2"),
+        (lambda f: f.kantorovich(GOOD, GOOD[:, :1]), ProblemError, "Y has 1 features"),
+        (lambda f: f.plot(GOOD, GOOD, x_labels=["a"]), ProblemError, "x_labels: 1 labels for 60 points"),
+        (lambda f: f.get_feature_names_out(["a", "b", "c"]), ProblemError, "input_features has 3"),
+        (lambda f: f.set_output(transform="excel"), SettingError, "'pandas' or 'polars'"),
+        (lambda f: copy.copy(f).set_params(threads=2000).transform(GOOD), SettingError, "at most 1024"),
         (lambda f: f.evaluate(GOOD, GOOD, x_labels=["a"]), ProblemError, "1 label for 60 points"),
         (lambda f: f.set_params(stepz=3), SettingError, "Invalid parameter 'stepz'"),
     ],
@@ -170,8 +190,9 @@ def test_calls_that_make_no_sense(flow, call, kind, words):
 
 def test_runs_that_are_not_there_or_damaged(flow, tmp_path):
     load = CharacteristicFlow.load
-    with pytest.raises(FileError, match="there is no such run directory or model file"):
+    with pytest.raises(FileNotFoundError, match="there is no such run directory or model file") as raised:
         load(tmp_path / "gone")
+    assert isinstance(raised.value, FileError)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileError, match="holds no model.safetensors"):
         load(tmp_path / "empty")
@@ -185,6 +206,11 @@ def test_runs_that_are_not_there_or_damaged(flow, tmp_path):
         ("config.toml", lambda b: b"steps = ["),
         ("data.toml", lambda b: b.replace(b"rows", b"ROWS")),
         ("report.json", lambda b: b[: len(b) // 2]),
+        ("report.json", lambda b: b"\xff\xfe"),
+        ("report.json", lambda b: b"[]"),
+        ("report.json", lambda b: b"{}"),
+        ("report.json", lambda b: b'{"solve": {}}'),
+        ("report.json", lambda b: b.replace(b'"certificate"', b'"certainty"')),
         ("history.csv", lambda b: b.replace(b",", b";", 50)),
     ):
         other = tmp_path / "damaged"
@@ -193,6 +219,14 @@ def test_runs_that_are_not_there_or_damaged(flow, tmp_path):
         with pytest.raises(FileError, match=name):
             load(other)
         shutil.rmtree(other)
+    # Without a report there is a map all the same; it says why it is not saved.
+    other = tmp_path / "unreported"
+    shutil.copytree(run, other)
+    (other / "report.json").unlink()
+    half = load(other)
+    assert half.report_ is None and half.transform(GOOD).shape == GOOD.shape
+    with pytest.raises(FileError, match="without the record of its data or its report"):
+        half.save(tmp_path / "copy")
     # A checkpoint is needed only to go on.
     checkpoint = run / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
@@ -204,7 +238,7 @@ def test_runs_that_are_not_there_or_damaged(flow, tmp_path):
     flow.save(alone)
     with pytest.raises(ProblemError, match="no state of its solve"):
         load(alone).resume(GOOD, GOOD)
-    with pytest.raises(FileError, match="without its run"):
+    with pytest.raises(FileError, match="without the record of its data"):
         load(alone).save(tmp_path / "whole")
 
 

@@ -153,7 +153,7 @@ def test_labels_of_any_kind_are_the_same_classes(data):
     assert all(np.array_equal(fits[0], one) for one in fits)
 
 
-def test_unknown_classes_by_name_none_and_nan(data):
+def test_unknown_classes_by_name_none_and_nan(data, tmp_path):
     X, Y = data
     kinds = np.array(["a", "b"], dtype=object)[np.arange(len(X)) % 2]
     named = np.array(["a", "b", "?"], dtype=object)[np.arange(len(Y)) % 3]
@@ -167,6 +167,30 @@ def test_unknown_classes_by_name_none_and_nan(data):
     assert flow.class_names_ == ["1", "2"]
     fits.append(flow.transform(X))
     assert all(np.array_equal(fits[0], one) for one in fits)
+    # A list with text and NaN, which numpy would make text of; and the marker comes back from a run.
+    listed = [None if k % 3 == 1 else float("nan") if k % 3 == 2 else "a" for k in range(len(Y))]
+    listed[1] = listed[4] = b"b"
+    flow = CharacteristicFlow(unlabelled="?", **QUICK)
+    flow.fit(X, Y, x_labels=kinds, y_labels=["b" if k % 3 else "a" for k in range(len(Y))])
+    assert flow.class_names_ == ["a", "b"]
+    assert CharacteristicFlow(**QUICK).fit(X, Y, x_labels=kinds, y_labels=listed).class_names_ == ["a", "b"]
+    flow = CharacteristicFlow(unlabelled="?", **QUICK).fit(X, Y, x_labels=kinds, y_labels=named)
+    flow.save(tmp_path / "run")
+    again = CharacteristicFlow.load(tmp_path / "run")
+    assert again.unlabelled == "?"
+    again.resume(X, Y, x_labels=kinds, y_labels=named, steps=50)
+
+
+def test_labels_with_missing_values_of_pandas(data):
+    pandas = pytest.importorskip("pandas")
+    X, Y = data
+    kinds = pandas.Series(["a", "b", pandas.NA] * 100, dtype="string")
+    others = pandas.Series(["a", "b"] * 130, dtype="category")
+    flow = CharacteristicFlow(**QUICK).fit(X, Y, x_labels=kinds, y_labels=others)
+    assert flow.class_names_ == ["a", "b"]
+    mixed = ["a", 3, 3.0] * 100
+    flow.fit(X, Y, x_labels=mixed, y_labels=["a", "3"] * 130)
+    assert flow.class_names_ == ["3", "a"]
 
 
 def test_weights_count(data):
@@ -192,7 +216,8 @@ def test_resume_takes_more_steps_on_the_same_points_only(data):
     X, Y = data
     flow = CharacteristicFlow(**QUICK).fit(X, Y)
     flow.resume(X, Y, steps=60)
-    assert flow.history_["step"][-1] == 60 and flow.steps == 60
+    # The argument of the constructor stays as it was given.
+    assert flow.history_["step"][-1] == 60 and flow.steps == 40
     with pytest.warns(charflow.FitWarning, match="nothing left"):
         flow.resume(X, Y)
     with pytest.raises(charflow.ProblemError, match="not the source that this fit was begun with"):
@@ -201,6 +226,12 @@ def test_resume_takes_more_steps_on_the_same_points_only(data):
         flow.resume(X[:-1], Y, steps=80)
     with pytest.raises(charflow.ProblemError, match="has done 60 steps already"):
         flow.resume(X, Y, steps=10)
+    with pytest.raises(charflow.ProblemError, match="begun with seed = 3, now it is 4"):
+        flow.set_params(seed=4).resume(X, Y, steps=80)
+    with pytest.raises(charflow.ProblemError, match="begun with effort = normal, now it is quick"):
+        flow.set_params(seed=3, effort="quick").resume(X, Y, steps=80)
+    flow.set_params(effort="normal", steps=70).resume(X, Y)
+    assert flow.history_["step"][-1] == 70
 
 
 def test_copies_and_pickles_are_the_same_map(flow, data):
@@ -229,7 +260,10 @@ def test_a_saved_run_is_whole(flow, data, tmp_path):
     assert again.certificate_ == flow.certificate_ and again.config_ == flow.config_
     for name, column in flow.history_.items():
         assert np.array_equal(again.history_[name], column, equal_nan=True), name
-    # Its arguments are those of the fit: fitted again, it is the same model.
+    # Its arguments are those of the fit, no more than differ from the usual: fitted again, it is the same model.
+    assert again.settings == {"network.hidden": [16, 16]} and again.steps == 40
+    assert str(again.certificate_).startswith(flow.certificate_.sentence)
+    assert "energy distance" in str(again.certificate_)
     assert np.array_equal(again.fit(X, Y).transform(X), flow.transform(X))
     again = CharacteristicFlow.load(place).resume(X, Y, steps=50)
     twin = copy.deepcopy(flow).resume(X, Y, steps=50)
@@ -246,6 +280,14 @@ def test_points_the_map_was_fitted_to_are_known(flow, data):
     X, Y = data
     assert flow.certificate(X, Y).to_dict()["origin"] == "fitted"
     assert flow.certificate(X + 1e-3, Y + 1e-3).to_dict()["origin"] == "given"
+    # Whatever goes with them.
+    kinds, others = np.arange(len(X)) % 2, np.arange(len(Y)) % 2
+    labelled = CharacteristicFlow(**QUICK).fit(X, Y, x_labels=kinds, y_labels=others)
+    assert labelled.certificate(X, Y).to_dict()["origin"] == "fitted"
+    weighted = CharacteristicFlow(**QUICK).fit(X, Y, x_weights=1.0 + kinds)
+    assert weighted.certificate(X, Y).to_dict()["origin"] == "fitted"
+    judged = flow.evaluate(X, Y, x_labels=kinds, y_labels=others)
+    assert judged.certificate.to_dict()["origin"] == "fitted"
 
 
 def test_points_far_out_are_warned_of(flow, data):

@@ -1,5 +1,6 @@
 """Long calls: the interpreter goes on, Ctrl-C stops them cleanly, threads and processes do not disturb each other, a bar is shown."""
 
+import copy
 import multiprocessing
 import os
 import signal
@@ -158,20 +159,49 @@ def test_a_bar_without_tqdm(data, capfd, monkeypatch):
     assert "step 40 of 40" in capfd.readouterr().err
 
 
-def _transformed(flow, X, results):
-    results.put(flow.transform(X))
+def _worked(flow, X, Y, results):
+    fresh = CharacteristicFlow(**QUICK).fit(X, Y)
+    further = fresh.resume(X, Y, steps=50).transform(X)
+    results.put((flow.transform(X), further, flow.certificate(X, Y).sentence))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_does_not_wait_for_threads_it_does_not_have(flow, data):
-    X = data[0]
-    expected = flow.transform(X)
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_threads_it_does_not_have(data):
+    X, Y = data
+    # Everything has been used here before.
+    flow = CharacteristicFlow(**QUICK).fit(X, Y)
+    expected = flow.transform(X), copy.deepcopy(flow).resume(X, Y, steps=50).transform(X), flow.certificate(X, Y).sentence
     context = multiprocessing.get_context("fork")
     results = context.Queue()
-    child = context.Process(target=_transformed, args=(flow, X, results))
+    child = context.Process(target=_worked, args=(flow, X, Y, results))
     child.start()
     try:
-        assert np.array_equal(results.get(timeout=60), expected)
+        found = results.get(timeout=60)
     finally:
         child.kill()
         child.join()
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_a_certificate_is_left_at_once_and_a_fit_in_its_judging_is_kept(data):
+    code = """
+        import os, signal, threading, time
+        import numpy as np
+        import charflow
+        rng = np.random.default_rng(0)
+        X, Y = rng.normal(size=(20000, 20)), rng.normal(size=(20000, 20)) ** 2
+        flow = charflow.CharacteristicFlow(steps=5, progress=False).fit(X[:500], Y[:500])
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        try:
+            flow.evaluate(X, Y)
+            print("over")
+        except KeyboardInterrupt:
+            print(time.monotonic() - began < 1.5)
+        print(flow.transform(X[:10]).shape, flush=True)
+        os._exit(0)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "True\n(10, 20)\n", done.stdout + done.stderr

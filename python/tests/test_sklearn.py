@@ -59,6 +59,18 @@ def test_a_step_of_a_pipeline():
     assert pipe.set_params(characteristicflow__seed=4)[-1].seed == 4
 
 
+def test_frames_come_out_where_that_is_asked_for(data):
+    pandas = pytest.importorskip("pandas")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, Y = data
+    pipe = make_pipeline(StandardScaler(), CharacteristicFlow(**QUICK)).fit(X, Y)
+    out = pipe.set_output(transform="pandas").transform(X)
+    assert isinstance(out, pandas.DataFrame) and out.shape == X.shape
+    assert isinstance(pipe.set_output(transform="default").transform(X), np.ndarray)
+
+
 def test_not_fitted_is_scikit_learns_too():
     from sklearn.exceptions import NotFittedError as Theirs
     from sklearn.utils.validation import check_is_fitted

@@ -58,6 +58,9 @@ pub struct FileRecord {
     pub columns: Vec<String>,
     /// A hash of names, points, labels and weights as read: [`fingerprint`].
     pub fingerprint: String,
+    /// A hash of the points alone, row by row; missing in runs of earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<String>,
 }
 
 /// A file as reports name it: without the folders of the machine it was on.
@@ -109,7 +112,16 @@ impl FileRecord {
         ))
     }
 
-    fn of(table: &Table, chosen: Option<&str>) -> Self {
+    /// Whether two records are of the same points, whatever their names, labels and weights.
+    #[must_use]
+    pub fn same_points(&self, other: &FileRecord) -> bool {
+        match (&self.points, &other.points) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.fingerprint == other.fingerprint,
+        }
+    }
+
+    fn of(table: &Table, chosen: Option<&str>, unlabelled: Option<&str>) -> Self {
         let path = table.path.clone();
         let file = !table.in_memory;
         FileRecord {
@@ -127,7 +139,8 @@ impl FileRecord {
             } else {
                 Vec::new()
             },
-            fingerprint: fingerprint(table),
+            fingerprint: fingerprint(table, unlabelled),
+            points: Some(fingerprint_of_points(table)),
             path,
         }
     }
@@ -140,27 +153,37 @@ fn named(path: &Path, chosen: Option<&str>) -> String {
     }
 }
 
-/// 64 bits in hexadecimal that depend on everything that is read of a file: names, points, labels, weights.
+/// 64 bits in hexadecimal that depend on everything that is read of a file: names, points, labels, weights. Of points without a class (`unlabelled` stands in place of
+/// their label) it is the same whatever stands there.
 ///
 /// Not for secrecy: it tells a run whether it is resumed with the data it was begun with.
-pub fn fingerprint(table: &Table) -> String {
+pub fn fingerprint(table: &Table, unlabelled: Option<&str>) -> String {
     let mut hash = Mixer(0x243F_6A88_85A3_08D3);
     hash.word(table.rows as u64);
     hash.word(table.dim as u64);
     if table.has_names {
         table.columns.iter().for_each(|c| hash.text(c));
     }
-    table.origin.iter().for_each(|o| hash.word(o.to_bits()));
-    table
-        .values
-        .iter()
-        .for_each(|v| hash.word(u64::from(v.to_bits())));
+    hash.points(table);
     for label in table.labels.iter().flatten() {
-        hash.text(label);
+        if Some(label.as_str()) == unlabelled {
+            hash.word(u64::MAX);
+        } else {
+            hash.text(label);
+        }
     }
     for weight in table.weights.iter().flatten() {
         hash.word(weight.to_bits());
     }
+    format!("{:016x}", hash.0)
+}
+
+/// The same of the points alone.
+fn fingerprint_of_points(table: &Table) -> String {
+    let mut hash = Mixer(0x1319_8A2E_0370_7344);
+    hash.word(table.rows as u64);
+    hash.word(table.dim as u64);
+    hash.points(table);
     format!("{:016x}", hash.0)
 }
 
@@ -171,6 +194,12 @@ impl Mixer {
     fn word(&mut self, word: u64) {
         let x = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.0 = x ^ (x >> 29);
+    }
+
+    fn points(&mut self, table: &Table) {
+        table.origin.iter().for_each(|o| self.word(o.to_bits()));
+        let values = table.values.iter();
+        values.for_each(|v| self.word(u64::from(v.to_bits())));
     }
 
     fn text(&mut self, text: &str) {
@@ -194,7 +223,7 @@ impl Points {
     /// # Errors
     /// As for [`Samples`].
     pub fn of(table: Table, chosen: Option<&str>, unlabelled: Option<&str>) -> Result<Self> {
-        let record = FileRecord::of(&table, chosen);
+        let record = FileRecord::of(&table, chosen, unlabelled);
         let mut samples = Samples::with_origin(table.values, table.dim, table.origin)
             .map_err(|e| Error::Problem(format!("{}: {e}", table.path.display())))?
             .named(record.name());
@@ -252,11 +281,24 @@ mod tests {
             "0\n0\n0\n0\n",
         ];
         let prints: std::collections::HashSet<String> =
-            texts.iter().map(|t| fingerprint(&table(t))).collect();
+            texts.iter().map(|t| fingerprint(&table(t), None)).collect();
         assert_eq!(prints.len(), texts.len());
         assert_eq!(
-            fingerprint(&table(texts[0])),
-            fingerprint(&table("x,y\n1.0,2.00\n3e0,4\n"))
+            fingerprint(&table(texts[0]), None),
+            fingerprint(&table("x,y\n1.0,2.00\n3e0,4\n"), None)
         );
+        // What stands for an unknown class does not matter, which points have none does.
+        let [one, other, third] =
+            ["a\n3,4,?", "a\n3,4,none", "?\n3,4,a"].map(|t| table(&format!("x,y,kind\n1,2,{t}\n")));
+        let print = fingerprint(&one, Some("?"));
+        assert_eq!(print, fingerprint(&other, Some("none")));
+        assert_ne!(print, fingerprint(&third, Some("?")));
+        // Of the points alone.
+        let points = |text: &str| fingerprint_of_points(&table(text));
+        assert_eq!(points(texts[0]), points(texts[1]));
+        assert_eq!(points(texts[0]), points(texts[5]));
+        assert_eq!(points(texts[0]), points(texts[7]));
+        assert_ne!(points(texts[0]), points(texts[2]));
+        assert_ne!(points(texts[0]), points(texts[3]));
     }
 }

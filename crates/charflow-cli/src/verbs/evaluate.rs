@@ -258,7 +258,7 @@ impl Evaluate {
             None => None,
         };
         // The very tables of the fit: most of their rows were fitted to, whichever were held out.
-        let same = |points: &Points, was: &FileRecord| points.record.fingerprint == was.fingerprint;
+        let same = |points: &Points, was: &FileRecord| points.record.same_points(was);
         let origin = match data {
             Some(d) if same(&source, &d.source) || same(&target, &d.target) => Origin::Fitted,
             _ => Origin::Given,

@@ -309,7 +309,8 @@ impl Fit {
             ("source-rows", &old.source.chosen, &self.rows.source_rows),
             ("target-rows", &old.target.chosen, &self.rows.target_rows),
         ] {
-            if is.is_some() && is != was {
+            // Points from memory had no file, hence no columns in one.
+            if is.is_some() && is != was && !old.source.in_memory {
                 return Err(Failure::input(format!(
                     "{place} was begun with {}, now it is --{name} {}.{REMEDY}",
                     was.as_ref()
@@ -319,9 +320,13 @@ impl Fit {
             }
         }
         super::set_threads(config.threads)?;
-        let columns = ColumnArgs::of_run(&old);
+        let (columns, rows) = if old.source.in_memory {
+            (self.columns.clone(), self.rows.clone())
+        } else {
+            (ColumnArgs::of_run(&old), RowArgs::of_run(&old))
+        };
         let (source, target) =
-            read_pair(&self.source, &self.target, &columns, &RowArgs::of_run(&old))?;
+            read_pair(&self.source, &self.target, &columns, &rows)?;
         for (points, was, side) in [
             (&source, &old.source, "source"),
             (&target, &old.target, "target"),

@@ -139,30 +139,31 @@ impl NcfSolver {
                 "no dual stage: with classes the map is optimal within each class only, which the dual value does not see".into(),
             );
         }
-        let splits = split(&problem, &self.config)?;
-        let scaling = match &from {
-            Some(checkpoint) => {
-                if checkpoint.scaling.dim() != problem.dim() {
-                    return Err(Error::config(
-                        "resume",
-                        format!(
-                            "the checkpoint is of {} dimensions, the data have {}",
-                            checkpoint.scaling.dim(),
-                            problem.dim()
-                        ),
-                    ));
-                }
-                problem.normalise_with(checkpoint.scaling.clone());
-                checkpoint.scaling.clone()
-            }
-            None => problem.normalise(),
-        };
+        // From here on nothing is done in parallel on other threads than these.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.config.threads)
             .build()
             .map_err(|e| Error::config("threads", e.to_string()))?;
-        let inner = problem.cost().rescaled(scaling.scale);
         pool.install(|| {
+            let splits = split(&problem, &self.config)?;
+            let scaling = match &from {
+                Some(checkpoint) => {
+                    if checkpoint.scaling.dim() != problem.dim() {
+                        return Err(Error::config(
+                            "resume",
+                            format!(
+                                "the checkpoint is of {} dimensions, the data have {}",
+                                checkpoint.scaling.dim(),
+                                problem.dim()
+                            ),
+                        ));
+                    }
+                    problem.normalise_with(checkpoint.scaling.clone());
+                    checkpoint.scaling.clone()
+                }
+                None => problem.normalise(),
+            };
+            let inner = problem.cost().rescaled(scaling.scale);
             Training::new(
                 &config,
                 &problem,
