@@ -325,8 +325,7 @@ impl Fit {
         } else {
             (ColumnArgs::of_run(&old), RowArgs::of_run(&old))
         };
-        let (source, target) =
-            read_pair(&self.source, &self.target, &columns, &rows)?;
+        let (source, target) = read_pair(&self.source, &self.target, &columns, &rows)?;
         for (points, was, side) in [
             (&source, &old.source, "source"),
             (&target, &old.target, "target"),
