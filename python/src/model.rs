@@ -155,18 +155,12 @@ impl Model {
             (&target.record, &data.target, "target"),
         ] {
             if is.fingerprint != was.fingerprint {
-                let how = if is.rows != was.rows {
-                    format!("{} rows, then {}", is.rows, was.rows)
-                } else if is.columns != was.columns {
-                    format!("its columns are {:?}, then {:?}", is.columns, was.columns)
-                } else {
-                    "as many rows, but other values, labels or weights".into()
-                };
                 return Err(problem(
                     py,
                     format!(
-                        "{} is not the {side} that this fit was begun with: {how}. Give the same points, or fit anew.",
-                        is.path.display()
+                        "{} is not the {side} that this fit was begun with: {}. Give the same points, or fit anew.",
+                        is.path.display(),
+                        is.difference(was)
                     ),
                 ));
             }

@@ -161,7 +161,15 @@ impl Classifier {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LabError> {
         let facts = Facts::read(bytes, KIND)?;
         let sides = facts.sides()?;
-        let (classes, width) = (facts.get("classes")?, facts.get("network_width")?);
+        let (classes, width): (usize, usize) = (facts.get("classes")?, facts.get("network_width")?);
+        if !sides.iter().all(|s| (1..=4096).contains(s))
+            || !(2..=256).contains(&classes)
+            || !(1..=256).contains(&width)
+        {
+            return Err(LabError::Input(
+                "the file's sides, width or classes are out of range; it is damaged".into(),
+            ));
+        }
         let network = seeded(0, |d| Network::new(sides[0], width, classes, d)).valid();
         Ok(Self {
             network: load(network, bytes)?,
@@ -187,7 +195,7 @@ pub(crate) fn check_labels(images: &Images, labels: &[u8]) -> Result<usize, LabE
     let classes = labels.iter().max().map_or(0, |&l| usize::from(l) + 1);
     if classes < 2 {
         return Err(LabError::Input(
-            "all labels are 0; two classes or more are expected".into(),
+            "there is only one class; two or more are expected".into(),
         ));
     }
     for class in 0..classes {

@@ -104,6 +104,25 @@ impl Images {
         &self.pixels[i * self.each()..(i + 1) * self.each()]
     }
 
+    /// The same in colour where that is asked for: three equal planes of a grey one. Anything else stays as it is.
+    #[must_use]
+    pub fn with_channels(self, channels: usize) -> Self {
+        if (self.channels, channels) != (1, 3) {
+            return self;
+        }
+        let plane = self.height * self.width;
+        let pixels = self
+            .pixels
+            .chunks_exact(plane)
+            .flat_map(|p| p.repeat(3))
+            .collect();
+        Images {
+            channels,
+            pixels,
+            ..self
+        }
+    }
+
     /// Some of the pictures, in the order asked for. Indices must exist.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {

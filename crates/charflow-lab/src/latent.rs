@@ -22,7 +22,8 @@
 //!
 //! A picture's point is the normalised mean of its `z`, `(E z - mean) / deviation` entry by entry, with mean and deviation of the training pictures. A latent that says nothing
 //! about the picture has a mean that hardly varies (below [`ACTIVE`]); scaling it up would make noise as loud as the rest, so it is centred
-//! only. If no latent is active the autoencoder has collapsed, which is an error.
+//! only. If no latent is active the autoencoder has collapsed, which is an error. With labels that is asked of the style `m` alone, before the rotation: the
+//! classes' centres vary in any case.
 
 use crate::classifier::check_labels;
 use crate::error::LabError;
@@ -46,6 +47,12 @@ pub const ACTIVE: f64 = 0.01;
 
 /// Widths of images are multiples of this: the decoder doubles twice.
 const MULTIPLE: usize = 4;
+
+/// The longest side of an image.
+const MOST_SIDE: usize = 4096;
+
+/// Two classes' centres are at least so far apart, in separations: were they nearer, the classes would lie on one another.
+const APART: f64 = 0.5;
 
 /// How an autoencoder is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,6 +201,31 @@ fn centres(classes: usize, config: &VaeConfig) -> Tensor<2> {
     directions * config.separation
 }
 
+/// Refuses classes that would lie on one another, as they do in few dimensions.
+fn check_distances(centres: &Tensor<2>, config: &VaeConfig) -> Result<(), LabError> {
+    let [classes, k] = centres.dims();
+    let values: Vec<f32> = centres.to_data().try_to_vec().unwrap_or_default();
+    let row = |i: usize| &values[i * k..(i + 1) * k];
+    let distance = |i: usize, j: usize| -> f64 {
+        let square: f32 = row(i)
+            .iter()
+            .zip(row(j))
+            .map(|(a, b)| (a - b).powi(2))
+            .sum();
+        f64::from(square).sqrt()
+    };
+    let least = (0..classes)
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .map(|(i, j)| distance(i, j))
+        .fold(f64::INFINITY, f64::min);
+    if values.len() == classes * k && least >= APART * config.separation {
+        return Ok(());
+    }
+    Err(LabError::Input(format!(
+        "{classes} classes do not lie apart from one another in {k} latents; expected as many latents as classes, or nearly"
+    )))
+}
+
 /// What the network's shape follows from.
 #[derive(Clone, Debug, PartialEq)]
 struct Shape {
@@ -213,7 +245,12 @@ pub struct Vae {
     /// Their deviation; 1 where a latent is not active.
     deviation: Vec<f32>,
     active: usize,
+    /// Of a training with labels: latents whose style varies. Not kept in the file.
+    styles: Option<usize>,
 }
+
+/// Training pictures on which the style is looked at.
+const LOOKED_AT: usize = 5000;
 
 impl Vae {
     /// Trains one on pictures, and on their classes if given, which count from 0.
@@ -241,7 +278,9 @@ impl Vae {
         };
         let mut network = seeded(config.schedule.seed, |d| Network::new(&shape, d));
         if let (Some(layer), Some(classes)) = (&mut network.encoder.centres, shape.classes) {
-            layer.weight = layer.weight.clone().map(|_| centres(classes, config));
+            let centres = centres(classes, config);
+            check_distances(&centres, config)?;
+            layer.weight = layer.weight.clone().map(|_| centres.clone());
             network.encoder.centres = network.encoder.centres.map(Module::no_grad);
         }
         let loss = |network: &Network, batch: &Batch, rng: &mut _| {
@@ -273,13 +312,37 @@ impl Vae {
             mean: vec![0.0; config.latent],
             deviation: vec![1.0; config.latent],
             active: 0,
+            styles: None,
             shape,
         };
         if labels.is_some() {
+            vae.look_at_styles(images)?;
             vae.rotate(config.rotation);
         }
         vae.normalise(images)?;
         Ok(vae)
+    }
+
+    /// Counts the latents that say something about a picture beside its class.
+    fn look_at_styles(&mut self, images: &Images) -> Result<(), LabError> {
+        let k = self.shape.latent;
+        let count = images.len().min(LOOKED_AT);
+        let rows: Vec<usize> = (0..count).map(|i| i * images.len() / count).collect();
+        let styles = apply(&images.select(&rows), |x| {
+            self.network.encoder.forward(x).style
+        });
+        let styles: Vec<f64> = styles.into_iter().map(f64::from).collect();
+        let variances = crate::metrics::column_statistics(&styles, k)?.variances;
+        let active = variances.iter().filter(|&&v| v > ACTIVE).count();
+        self.styles = Some(active);
+        if active == 0 {
+            let most = variances.iter().copied().fold(0.0, f64::max);
+            return Err(LabError::Input(format!(
+                "the autoencoder has collapsed: none of its {k} latents says anything about an image but its class (the greatest variance of a latent's mean around the classes' centres is \
+                 {most:.1e}, expected above {ACTIVE}). Lower beta, train longer, or check that the images of a class differ"
+            )));
+        }
+        Ok(())
     }
 
     /// Rotates the latent space: `R` times what it gave comes out of the encoder, and the decoder takes that.
@@ -341,6 +404,12 @@ impl Vae {
     #[must_use]
     pub fn active(&self) -> usize {
         self.active
+    }
+
+    /// Of an autoencoder that was just trained with labels: latents that say something about the picture beside its class, at most `k`.
+    #[must_use]
+    pub fn styles(&self) -> Option<usize> {
+        self.styles
     }
 
     /// Whether classes took part in the training.
@@ -430,6 +499,19 @@ impl Vae {
             width: facts.get("network_width")?,
             classes: Some(facts.get("classes")?).filter(|&c: &usize| c > 0),
         };
+        let fits = |side: usize| (1..=MOST_SIDE).contains(&side) && side.is_multiple_of(MULTIPLE);
+        if !fits(shape.sides[1])
+            || !fits(shape.sides[2])
+            || ![1, 3].contains(&shape.sides[0])
+            || !(1..=512).contains(&shape.latent)
+            || !(1..=256).contains(&shape.width)
+            || shape.classes.is_some_and(|n| n > 256)
+        {
+            return Err(LabError::Input(
+                "the file's sides, latents, width or classes are out of range; it is damaged"
+                    .into(),
+            ));
+        }
         let list = |key: &str| -> Result<Vec<f32>, LabError> {
             let text: String = facts.get(key)?;
             let values: Vec<f32> = text.split(' ').filter_map(|v| v.parse().ok()).collect();
@@ -446,6 +528,7 @@ impl Vae {
             mean,
             deviation,
             active: facts.get("active")?,
+            styles: None,
             shape,
         })
     }

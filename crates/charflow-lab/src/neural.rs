@@ -442,10 +442,15 @@ impl Facts {
 pub(crate) fn load<M: Module>(mut network: M, bytes: &[u8]) -> Result<M, LabError> {
     // Validation is on: a missing tensor or another shape is an error.
     let mut store = SafetensorsStore::from_bytes(Some(bytes.to_vec()));
-    network
+    let loaded = network
         .load_from(&mut store)
         .map_err(|e| LabError::Input(format!("the weights do not fit: {e}")))?;
-    Ok(network)
+    match loaded.unused.first() {
+        None => Ok(network),
+        Some(tensor) => Err(LabError::Input(format!(
+            "the weights do not fit: the network has no `{tensor}`; the file is damaged"
+        ))),
+    }
 }
 
 #[cfg(test)]

@@ -202,6 +202,67 @@ fn a_collapsed_autoencoder_is_an_error() {
         Vae::train(&images, None, &strong, &mut on),
         &["collapsed", "variance"],
     );
+    // With labels the classes' centres vary in any case, and nothing else does.
+    let (images, labels) = bars(256, 1);
+    refused(
+        Vae::train(&images, Some(&labels), &strong, &mut on),
+        &["collapsed", "but its class"],
+    );
+    let vae = Vae::train(&images, Some(&labels), &config(0), &mut on).unwrap();
+    assert!(vae.styles().is_some_and(|n| n > 0 && n <= 3));
+}
+
+#[test]
+fn classes_that_would_lie_on_one_another_are_refused() {
+    let _alone = alone();
+    let (images, _) = bars(256, 1);
+    let labels: Vec<u8> = (0..256).map(|i| (i % 4) as u8).collect();
+    let one = VaeConfig {
+        latent: 1,
+        ..config(0)
+    };
+    refused(
+        Vae::train(&images, Some(&labels), &one, &mut on),
+        &["4 classes", "1 latents"],
+    );
+}
+
+#[test]
+fn a_damaged_file_is_an_error() {
+    let _alone = alone();
+    let (images, labels) = bars(256, 1);
+    let bytes = Vae::train(&images, Some(&labels), &config(0), &mut on)
+        .unwrap()
+        .to_bytes()
+        .unwrap();
+    // Facts of the same length, so that the file is whole but for them.
+    for (was, is) in [
+        ("height=8", "height=0"),
+        ("height=8", "height=7"),
+        ("latent=3", "latent=0"),
+        ("classes=2", "classes=0"),
+        ("channels=1", "channels=2"),
+    ] {
+        let at = bytes
+            .windows(was.len())
+            .position(|w| w == was.as_bytes())
+            .unwrap_or_else(|| panic!("{was}"));
+        let mut damaged = bytes.clone();
+        damaged[at..at + is.len()].copy_from_slice(is.as_bytes());
+        assert!(Vae::from_bytes(&damaged).is_err(), "{is}");
+    }
+}
+
+#[test]
+fn grey_images_are_grey_in_colour() {
+    let (images, _) = bars(3, 1);
+    let coloured = images.clone().with_channels(3);
+    assert_eq!(coloured.sides(), [3, SIDE, SIDE]);
+    for i in 0..3 {
+        assert_eq!(coloured.one(i), images.one(i).repeat(3));
+    }
+    assert_eq!(images.clone().with_channels(1).pixels, images.pixels);
+    assert_eq!(coloured.clone().with_channels(1).pixels, coloured.pixels);
 }
 
 #[test]
@@ -244,7 +305,7 @@ fn what_does_not_fit_is_refused() {
     };
     let train = |labels: &[u8]| Vae::train(&images, Some(labels), &quick, &mut on);
     refused(train(&labels[..60]), &["60 labels", "64 images"]);
-    refused(train(&[0; 64]), &["all labels are 0"]);
+    refused(train(&[0; 64]), &["there is only one class"]);
     let gap: Vec<u8> = labels.iter().map(|l| 2 * l).collect();
     refused(train(&gap), &["label 1", "go up to 2"]);
     let odd = Images::new(1, 6, 10, vec![0.5; 600]).unwrap();
@@ -331,12 +392,16 @@ fn what_comes_with_the_source_is_as_good_as_promised() {
     let Some(data) = real_data(&["mnist", "fashion-mnist"]) else {
         return;
     };
-    for (domain, real, kept) in [(Domain::Mnist, 99.2, 97.0), (Domain::Fashion, 92.0, 85.0)] {
+    // What was measured, less what another rounding may change: classifier, then images decoded by the autoencoders that were told the classes and not.
+    for (domain, real, kept) in [
+        (Domain::Mnist, 99.4, [98.9, 98.3]),
+        (Domain::Fashion, 92.4, [90.3, 85.8]),
+    ] {
         let (test, labels) = images(&data, domain, "t10k");
         let classifier = shipped::classifier(domain).unwrap();
         let found = share(&classifier.classify(&test).unwrap(), &labels);
         assert!(found >= real, "{domain:?}: {found}");
-        for knows in Knows::ALL {
+        for (knows, kept) in [Knows::Classes, Knows::Images].into_iter().zip(kept) {
             let vae = shipped::autoencoder(domain, knows).unwrap();
             let decoded = vae.decode(&vae.encode(&test).unwrap()).unwrap();
             let found = share(&classifier.classify(&decoded).unwrap(), &labels);

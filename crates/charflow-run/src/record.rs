@@ -121,6 +121,20 @@ impl FileRecord {
         }
     }
 
+    /// The first thing in which other points are other ones, in words.
+    #[must_use]
+    pub fn difference(&self, was: &FileRecord) -> String {
+        if self.rows != was.rows {
+            format!("{} rows, then {}", self.rows, was.rows)
+        } else if self.columns != was.columns {
+            format!("its columns are {:?}, then {:?}", self.columns, was.columns)
+        } else if self.same_points(was) {
+            "the same points, with other labels or weights".to_string()
+        } else {
+            "as many rows, but other values".to_string()
+        }
+    }
+
     fn of(table: &Table, chosen: Option<&str>, unlabelled: Option<&str>) -> Self {
         let path = table.path.clone();
         let file = !table.in_memory;

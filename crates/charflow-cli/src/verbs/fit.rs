@@ -334,7 +334,7 @@ impl Fit {
                 return Err(Failure::input(format!(
                     "{} is not the {side} that {place} was begun with: {}.{REMEDY}",
                     points.record.path.display(),
-                    difference(&points.record, was)
+                    points.record.difference(was)
                 )));
             }
         }
@@ -486,17 +486,6 @@ fn record(columns: &ColumnArgs, source: &Points, target: &Points) -> DataRecord 
         array: columns.array.clone(),
         source: source.record.clone(),
         target: target.record.clone(),
-    }
-}
-
-/// The first thing in which two records differ, in words.
-fn difference(is: &FileRecord, was: &FileRecord) -> String {
-    if is.rows != was.rows {
-        format!("{} rows, then {}", is.rows, was.rows)
-    } else if is.columns != was.columns {
-        format!("its columns are {:?}, then {:?}", is.columns, was.columns)
-    } else {
-        "as many rows, but other values".to_string()
     }
 }
 

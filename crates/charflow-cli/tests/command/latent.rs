@@ -116,6 +116,39 @@ mod with {
             .well();
         let lines = String::from_utf8(place.bytes("c.csv")).unwrap();
         assert_eq!(lines.lines().count(), 11);
+        // Columns go by their names, whatever their order and what stands beside them.
+        let turned: String = String::from_utf8(place.bytes("p.csv"))
+            .unwrap()
+            .lines()
+            .map(|line| {
+                let cells: Vec<&str> = line.split(',').collect();
+                format!("{},{},{}\n", cells[2], cells[1], cells[0])
+            })
+            .collect();
+        place.write("turned.csv", turned.as_bytes());
+        place
+            .run("latent decode bars.safetensors p.csv -o one.csv")
+            .well();
+        place
+            .run("latent decode bars.safetensors turned.csv -o two.csv")
+            .well();
+        assert_eq!(place.bytes("one.csv"), place.bytes("two.csv"));
+        // Fewer pictures in the same folder are all that is in it then.
+        let few: String = turned.lines().take(4).map(|l| format!("{l}\n")).collect();
+        place.write("few.csv", few.as_bytes());
+        place
+            .run("latent decode bars.safetensors few.csv -o pictures --force")
+            .well();
+        assert_eq!(place.names("pictures").len(), 3);
+        for (words, said) in [
+            ("p.csv -o sheet.jpg", "one sheet of all images is a .png"),
+            ("p.csv -o p.csv --force", "one file"),
+            ("p.csv -o none/there.csv", "none"),
+        ] {
+            place
+                .run(&format!("latent decode bars.safetensors {words}"))
+                .refused(&[said]);
+        }
         // Nothing that is there is written over.
         place
             .run("latent encode bars.safetensors pictures -o b.csv")
@@ -151,6 +184,10 @@ mod with {
             .run("latent train images-idx3-ubyte -o a.safetensors --latent 2 --width 2 --batch 16 --epochs 4 --beta 100000")
             .refused(&["collapsed", "beta"]);
         assert!(!place.path("a.safetensors").exists());
+        // A place that cannot be written is told before the training, which would be long.
+        place
+            .run("latent train images-idx3-ubyte -o none/a.safetensors --epochs 1000000")
+            .refused(&["none"]);
     }
 
     #[test]

@@ -380,12 +380,6 @@ pub fn run(bench: &Bench) -> Result<()> {
     }
     let out = bench.folder("mnist")?;
     let _guard = Guard::new();
-    if args.retrain && !retrain(&sets, &out)? {
-        return Err(Failure::Short(format!(
-            "interrupted. What was trained is in {}.",
-            out.display()
-        )));
-    }
     let extractor = data.join("extractors/lenet5_mnist.safetensors");
     let lenet = if extractor.is_file() {
         Some(LeNet::read(&extractor)?)
@@ -396,6 +390,12 @@ pub fn run(bench: &Bench) -> Result<()> {
         ));
         None
     };
+    if args.retrain && !retrain(&sets, &out)? {
+        return Err(Failure::Short(format!(
+            "interrupted. What was trained is in {}.",
+            out.display()
+        )));
+    }
     let mut record = Record::new(
         "mnist",
         vec![
@@ -440,13 +440,18 @@ fn tasks(bench: &Bench) -> Result<Vec<Task>> {
     if bench.task.is_empty() {
         return Ok(Task::ALL.to_vec());
     }
-    bench
-        .task
-        .iter()
+    let mut asked: Vec<&String> = Vec::new();
+    for name in &bench.task {
+        if !asked.contains(&name) {
+            asked.push(name);
+        }
+    }
+    asked
+        .into_iter()
         .map(|name| {
             Task::ALL
                 .into_iter()
-                .find(|t| t.name() == name)
+                .find(|t| t.name() == *name)
                 .ok_or_else(|| {
                     Failure::input(format!(
                         "--task {name}: the tasks of mnist are {}.",
@@ -531,13 +536,20 @@ fn samples(task: Task, side: &Side<'_>, which: usize, labels: &[Option<u8>]) -> 
         .with_some_labels(labels)?)
 }
 
-/// Which target labels a fit is given, of points `[n, dim]`, and of how many of the points that labels were spread to the label is right, in percent.
+/// Labels that were spread: to how many points that had none, and of how many of these the label is right, in percent.
+#[derive(Clone, Copy)]
+struct Spread {
+    to: usize,
+    right: f64,
+}
+
+/// Which target labels a fit is given, of points `[n, dim]`, and what came of spreading them.
 fn known_labels(
     bench: &Bench,
     labels: &[u8],
     points: &[f64],
     dim: usize,
-) -> Result<(Vec<Option<u8>>, Option<f64>)> {
+) -> Result<(Vec<Option<u8>>, Option<Spread>)> {
     let mut labels = labels.to_vec();
     if bench.mnist.permute_labels {
         labels.shuffle(&mut ChaCha8Rng::seed_from_u64(bench.seed));
@@ -573,11 +585,14 @@ fn known_labels(
         .zip(&spread)
         .filter(|(i, _)| known[**i].is_none());
     let (found, own): (Vec<u8>, Vec<u8>) = new.map(|(&i, &label)| (label, labels[i])).unzip();
-    let right = (!own.is_empty()).then(|| share(&found, &own));
+    let spread_to = (!own.is_empty()).then(|| Spread {
+        to: own.len(),
+        right: share(&found, &own),
+    });
     for (&i, &label) in rows.iter().zip(&spread) {
         known[i] = Some(label);
     }
-    Ok((known, right))
+    Ok((known, spread_to))
 }
 
 /// Share of images whose class is the wanted one, percent.
@@ -635,7 +650,7 @@ fn one(
     let (source, target) = (side(0)?, side(1)?);
     let k = source.space.vae.latent();
     let all: Vec<Option<u8>> = source.train_labels.iter().copied().map(Some).collect();
-    let (known, spread_right) = known_labels(bench, &target.train_labels, &target.train, k)?;
+    let (known, spread_to) = known_labels(bench, &target.train_labels, &target.train, k)?;
     let problem = || -> Result<Problem> {
         Ok(Problem::new(
             samples(task, &source, 0, &all)?,
@@ -769,8 +784,8 @@ fn one(
         latents: knows.map(Knows::name),
         latent_dimension: k,
         labels_per_class: args.labels_per_class,
-        labels_spread_to: args.labels_per_class.map(|_| args.spread),
-        labels_spread_right: spread_right,
+        labels_spread_to: spread_to.map(|s| s.to),
+        labels_spread_right: spread_to.map(|s| s.right),
         labels_permuted: args.permute_labels,
         images: [[n, source.test_labels.len()], [m, target.test_labels.len()]],
         seconds: started.elapsed().as_secs_f64(),
@@ -1085,4 +1100,34 @@ fn table(runs: &[Run]) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_goes_where_its_image_comes_from() {
+        for task in Task::ALL {
+            let mut reached = std::collections::BTreeSet::new();
+            for class in 0..CLASSES as u8 {
+                let Some(to) = task.goes_to(0, class) else {
+                    assert!(task == Task::Pairs && class % 2 == 1);
+                    continue;
+                };
+                assert_eq!(task.goes_to(1, to), Some(class), "{} {class}", task.name());
+                assert!(reached.insert(to));
+            }
+            assert_eq!(reached.len(), if task == Task::Pairs { 5 } else { 10 });
+        }
+        assert_eq!(Task::Shift.goes_to(0, 9), Some(0));
+        assert_eq!(Task::Pairs.goes_to(0, 4), Some(5));
+    }
+
+    #[test]
+    fn as_many_of_each_class_are_compared() {
+        let (a, b) = balanced(&[0, 1, 1, 2, 0, 1], &[1, 0, 2, 2, 1]);
+        assert_eq!(a, [0, 1, 2, 3]);
+        assert_eq!(b, [1, 0, 4, 2]);
+    }
 }

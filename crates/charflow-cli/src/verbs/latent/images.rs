@@ -305,6 +305,12 @@ pub fn write(images: &Images, out: &Path) -> Result<String> {
             Ok(format!("{n} images on one sheet"))
         }
         Form::Folder => {
+            if charflow_io::picture::PictureFormat::of(out).is_ok() {
+                return Err(Failure::input(format!(
+                    "{}: one sheet of all images is a .png; a folder of pictures has a name without such an ending.",
+                    out.display()
+                )));
+            }
             std::fs::create_dir_all(out)
                 .map_err(|e| Failure::system(out, "the folder cannot be made", &e))?;
             for i in 0..n {
@@ -315,6 +321,12 @@ pub fn write(images: &Images, out: &Path) -> Result<String> {
                     channels == 1,
                 )
                 .write(&out.join(format!("{i:06}.png")), 100)?;
+            }
+            // Of an earlier, longer row of pictures in this folder.
+            for i in n.. {
+                if std::fs::remove_file(out.join(format!("{i:06}.png"))).is_err() {
+                    break;
+                }
             }
             Ok(format!("{n} pictures, 000000.png and so on"))
         }

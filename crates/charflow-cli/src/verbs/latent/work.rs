@@ -6,7 +6,7 @@ use crate::failure::{Failure, Result};
 use crate::files::same_file;
 use crate::interrupt::{self, Guard};
 use crate::run::write_file;
-use crate::terminal::{duration, note, say, shown, tell};
+use crate::terminal::{duration, note, quoted, say, shown, tell};
 use crate::verbs::evaluate::to_json;
 use charflow_io::{Format, Precision, ReadOptions, Writer, read};
 use charflow_lab::LabError;
@@ -56,6 +56,10 @@ fn check_free(out: &Path, force: bool) -> Result<()> {
             out.display()
         )));
     }
+    // Told before the work, not after it. Nothing is left of the attempt.
+    if !matches!(Form::of(out), Form::Folder) {
+        drop(charflow_io::AtomicFile::create(out)?);
+    }
     Ok(())
 }
 
@@ -66,6 +70,9 @@ struct Report {
     classes: usize,
     latent: usize,
     active: usize,
+    /// With classes: latents that say something beside the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    styles: Option<usize>,
     /// Mean squared error of a pixel of the training images, in `[0, 1]` squared.
     squared_error: f64,
     /// The same of the mean image.
@@ -166,18 +173,25 @@ impl Train {
             classes: classes.as_ref().map_or(0, |c| c.0.len()),
             latent: vae.latent(),
             active: vae.active(),
+            styles: vae.styles(),
             squared_error: error / images.pixels.len() as f64,
             squared_error_of_the_mean: of_mean / images.pixels.len() as f64,
             seconds,
             bytes: bytes.len(),
         };
         write_file(&self.out, &bytes)?;
-        if report.active < report.latent {
+        let active = report.styles.unwrap_or(report.active);
+        if active < report.latent {
             note(&format!(
-                "{} of the {} latents have collapsed: they say nothing about the image (variance of their mean below {}). They are harmless; a smaller --beta keeps more, a \
+                "{} of the {} latents have collapsed: they say nothing about the image{} (variance of their mean below {}). They are harmless; a smaller --beta keeps more, a \
                  smaller --latent leaves them out.",
-                report.latent - report.active,
+                report.latent - active,
                 report.latent,
+                if report.styles.is_some() {
+                    " but its class"
+                } else {
+                    ""
+                },
                 charflow_lab::latent::ACTIVE
             ));
         }
@@ -188,13 +202,20 @@ impl Train {
             "{}: {} latents, {} of them active; squared error of a pixel {:.4} (the mean image: {:.4}); {}",
             shown(&self.out),
             report.latent,
-            report.active,
+            active,
             report.squared_error,
             report.squared_error_of_the_mean,
             duration(seconds)
         ))?;
+        let mut beside = String::new();
+        if let Some((height, width)) = self.source.size {
+            beside.push_str(&format!(" --size {height}x{width}"));
+        }
+        if let Some(labels) = &self.source.labels {
+            beside.push_str(&format!(" --labels {}", quoted(labels)));
+        }
         say(&format!(
-            "next: charflow latent encode {} {} -o points.csv",
+            "next: charflow latent encode {} {}{beside} -o points.csv",
             shown(&self.out),
             shown(&self.source.images)
         ))
@@ -211,6 +232,7 @@ impl Encode {
             return Err(Failure::input("the input and the output are one file."));
         }
         let Labelled { images, labels } = self.source.read()?;
+        let images = images.with_channels(vae.sides()[0]);
         if labels.is_some() && !format.holds_text() {
             return Err(Failure::input(format!(
                 "{}: these images have classes, which this format does not hold. Write .csv, .tsv or .parquet.",
@@ -248,15 +270,34 @@ impl Decode {
         if filled || !folder {
             check_free(&self.out, self.force)?;
         }
+        if same_file(&self.points, &self.out) {
+            return Err(Failure::input("the input and the output are one file."));
+        }
         let vae = load(&self.model)?;
-        let columns = (!self.drop.is_empty())
-            .then(|| kept(&self.points, &self.drop))
-            .transpose()?;
-        let options = ReadOptions {
-            columns,
+        let latents: Vec<String> = (1..=vae.latent()).map(|k| format!("z{k}")).collect();
+        let named = ReadOptions {
+            columns: Some(charflow_io::columns_spec(&latents)),
             ..ReadOptions::default()
         };
+        // By their names, in whatever order and with whatever beside them, if they have those that encode gives them.
+        let by_name = charflow_io::Reader::open(&self.points, &named).is_ok_and(|r| r.has_names());
+        let options = if by_name {
+            named
+        } else {
+            let columns = (!self.drop.is_empty()).then(|| kept(&self.points, &self.drop));
+            ReadOptions {
+                columns: columns.transpose()?,
+                ..ReadOptions::default()
+            }
+        };
         let table = read(&self.points, &options)?;
+        if table.has_names && !by_name {
+            note(&format!(
+                "{}: the columns are not named z1 to z{}; they are taken in the order they are in",
+                self.points.display(),
+                vae.latent()
+            ));
+        }
         if table.dim != vae.latent() {
             return Err(Failure::input(format!(
                 "{}: {} columns; the autoencoder {} has {} latents. Columns that are no coordinates are left out with --drop.",
@@ -280,6 +321,12 @@ fn kept(path: &Path, drop: &[String]) -> Result<String> {
         ..ReadOptions::default()
     };
     let reader = charflow_io::Reader::open(path, &options)?;
+    if let Some(unknown) = drop.iter().skip(1).find(|d| !reader.columns().contains(d)) {
+        return Err(Failure::input(format!(
+            "--drop {unknown}: {} has no such column.",
+            path.display()
+        )));
+    }
     let names: Vec<&String> = reader
         .columns()
         .iter()
