@@ -57,7 +57,8 @@ fn check_free(out: &Path, force: bool) -> Result<()> {
         )));
     }
     // Told before the work, not after it. Nothing is left of the attempt.
-    if !matches!(Form::of(out), Form::Folder) {
+    let model = out.extension().is_some_and(|e| e == "safetensors");
+    if model || !matches!(Form::of(out), Form::Folder) {
         drop(charflow_io::AtomicFile::create(out)?);
     }
     Ok(())
