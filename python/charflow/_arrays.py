@@ -192,6 +192,12 @@ def _from_objects(array: Array, name: str, columns: Optional[List[str]]) -> Arra
     raise ProblemError(f"{name} holds values that are no numbers.")
 
 
+def listed(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
 def in_order(given: Given, names: Optional[List[str]], name: str, fitted: str) -> Array:
     """The columns of a frame in the order of `names`, by name; points without names by their place."""
     if names is None or given.columns is None or given.columns == names:
@@ -200,14 +206,12 @@ def in_order(given: Given, names: Optional[List[str]], name: str, fitted: str) -
     if len(theirs) == len(given.columns) and ours == theirs:
         return given.values[:, [given.columns.index(n) for n in names]]
     text = f"{name} has other columns than {fitted}."
-    for what, listed in (
-        ("missing", [n for n in names if n not in theirs]),
-        ("not known", [n for n in given.columns if n not in ours]),
+    for what, found in (
+        ("Missing", [n for n in names if n not in theirs]),
+        ("Not known", [n for n in given.columns if n not in ours]),
     ):
-        if listed:
-            more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-            shown = ", ".join(f"`{n}`" for n in listed[:8])
-            text += f" {what[0].upper() + what[1:]}: {shown}{more}."
+        if found:
+            text += f" {what}: {listed([f'`{n}`' for n in found])}."
     raise ProblemError(text + " Choose the same columns.")
 
 

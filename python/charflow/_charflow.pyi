@@ -139,11 +139,6 @@ class Points:
         """
         Points called `name` from `values`, float32 or float64 of shape (n, d); a label that is None is not known.
         """
-    @property
-    def fingerprint(self, /) -> str:
-        """
-        64 bits in hexadecimal that depend on every name, value, label and weight.
-        """
 
 def costs() -> list[tuple[str, str]]:
     """

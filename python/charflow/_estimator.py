@@ -16,6 +16,7 @@ from ._charflow import Model, Points
 from ._errors import (
     ExtrapolationWarning,
     FitWarning,
+    ProblemError,
     SettingError,
     raise_not_fitted,
 )
@@ -494,7 +495,7 @@ class CharacteristicFlow:
         """Points for the fitted map, a frame's columns in the order of the fit."""
         given = _arrays.points(value, name)
         model = self._model()
-        rows, width = given.values.shape
+        width = given.values.shape[1]
         if width != model.dim and (given.columns is None or model.columns is None):
             raise _width(name, width, type(self).__name__, model.dim)
         values = _arrays.in_order(given, model.columns, name, "the points of the fit")
@@ -552,9 +553,7 @@ class CharacteristicFlow:
             )
 
 
-def _width(name: str, width: int, kind: str, dim: int) -> Exception:
-    from ._errors import ProblemError
-
+def _width(name: str, width: int, kind: str, dim: int) -> ProblemError:
     return ProblemError(
         f"{name} has {width} features, but {kind} is expecting {dim} features as input."
     )
@@ -618,7 +617,7 @@ def _flat(settings: Mapping[str, Any], path: str) -> List[Tuple[str, Any]]:
 
 def _toml(value: Any, name: str) -> str:
     """A value as it stands in ``config.toml``."""
-    if isinstance(value, np.ndarray) or isinstance(value, np.generic):
+    if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, str):
         return value

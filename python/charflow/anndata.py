@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from ._arrays import Array
+from ._arrays import Array, listed
 from ._errors import ProblemError
 from ._estimator import CharacteristicFlow
 
@@ -94,7 +94,7 @@ def fit(
             "source": source,
             "target": target,
             "rep": rep,
-            "arguments": {name: v for name, v in arguments.items()},
+            "arguments": arguments,
             "report": flow.report_,
         }
     )
@@ -102,9 +102,7 @@ def fit(
 
 
 def _listed(names: Any) -> str:
-    names = [str(n) for n in names]
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) or "none") + more
+    return listed([str(n) for n in names]) or "none"
 
 
 def _representation(adata: Any, rep: str) -> Array:

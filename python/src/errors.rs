@@ -29,10 +29,7 @@ pub fn told(py: Python<'_>, error: charflow::Error) -> PyErr {
 
 /// A run that is not there.
 pub fn missing(py: Python<'_>, path: &std::path::Path) -> PyErr {
-    let message = format!(
-        "{}: there is no such run directory or model file.",
-        path.display()
-    );
+    let message = format!("{}: {}", path.display(), charflow_run::NO_SUCH_RUN);
     raised(py, "MissingFileError", message)
 }
 

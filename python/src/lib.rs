@@ -24,18 +24,21 @@ mod _charflow {
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
+    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(a, b): &(&str, &str)| (a.to_string(), b.to_string());
+        pairs.iter().map(owned).collect()
+    }
+
     /// The costs there are: their spelling, and their formula.
     #[pyfunction]
     fn costs() -> Vec<(String, String)> {
-        let owned = |(a, b): &(&str, &str)| (a.to_string(), b.to_string());
-        charflow::cost::KNOWN.iter().map(owned).collect()
+        owned(charflow::cost::KNOWN)
     }
 
     /// The presets there are: their name, and what they are for.
     #[pyfunction]
     fn presets() -> Vec<(String, String)> {
-        let owned = |(a, b): &(&str, &str)| (a.to_string(), b.to_string());
-        charflow::solver::PRESETS.iter().map(owned).collect()
+        owned(charflow::solver::PRESETS)
     }
 
     /// The efforts there are.

@@ -33,7 +33,6 @@ pub struct Model {
     history: Vec<HistoryRow>,
     /// `report.json`, without the files it names.
     report: Option<Value>,
-    solve: Option<Report>,
     /// Of the evaluation and its certificate, as the command prints them; not stored in a run.
     text: Option<[String; 2]>,
     /// A checkpoint that cannot be used is worth a word only when it is needed.
@@ -189,8 +188,8 @@ impl Model {
             );
             return Err(problem(py, message));
         }
-        if let Some(report) = &self.solve
-            && is_finished(report, &self.config, &config, done)
+        if let Some(report) = solve_of(self.report.as_ref())
+            && is_finished(&report, &self.config, &config, done)
         {
             return Ok(None);
         }
@@ -286,7 +285,6 @@ impl Model {
                 config,
                 data: data.map_err(|e: toml::de::Error| bad(e.to_string()))?,
                 history: history_from_csv(&history.unwrap_or_default()).map_err(bad)?,
-                solve: solve_of(report.as_ref()),
                 report,
                 text: said,
                 checkpoint: checkpoint.map(|b| Checkpoint::from_bytes(&b)).transpose(),
@@ -295,7 +293,6 @@ impl Model {
     }
 
     /// The points at time `t` of the characteristics that start at `x`, of shape (n, d), at time 0; and how many of `x` lie far outside the source of the fit.
-    #[pyo3(signature = (x, t, threads))]
     fn forward_at<'py>(
         &self,
         py: Python<'py>,
@@ -307,7 +304,6 @@ impl Model {
     }
 
     /// The points at time `t` of the characteristics that end at `y`, of shape (n, d), at time 1; and how many of `y` lie far outside the target of the fit.
-    #[pyo3(signature = (y, t, threads))]
     fn backward_at<'py>(
         &self,
         py: Python<'py>,
@@ -319,7 +315,6 @@ impl Model {
     }
 
     /// The potential u(x, t), of shape (n, 1).
-    #[pyo3(signature = (x, t, threads))]
     fn potential<'py>(
         &self,
         py: Python<'py>,
@@ -332,7 +327,6 @@ impl Model {
     }
 
     /// The gradient of the potential with respect to the points, of shape (n, d).
-    #[pyo3(signature = (x, t, threads))]
     fn gradient<'py>(
         &self,
         py: Python<'py>,
@@ -346,10 +340,9 @@ impl Model {
 
     /// Seconds that the Rust library takes for the forward map of `x`, and nothing around it: what the face's overhead is measured against.
     fn seconds_forward(&self, py: Python<'_>, x: Coordinates<'_>, threads: usize) -> PyResult<f64> {
-        let map = Arc::clone(&self.map);
-        x.with_rows(py, threads, move |x| {
+        x.with_rows(py, threads, |x| {
             let started = std::time::Instant::now();
-            let y = map.forward(x)?;
+            let y = self.map.forward(x)?;
             let seconds = started.elapsed().as_secs_f64();
             drop(y);
             Ok(seconds)
@@ -517,7 +510,6 @@ impl Model {
                 data: Some(data),
                 history: solution.history,
                 report: Some(report),
-                solve: Some(solution.report),
                 text: evaluation.as_ref().map(texts),
                 checkpoint: Ok(checkpoint),
             })
@@ -587,7 +579,6 @@ impl Model {
                 data: None,
                 history: Vec::new(),
                 report: None,
-                solve: None,
                 text: None,
                 checkpoint: Ok(None),
             });
@@ -613,7 +604,6 @@ impl Model {
             map,
             data,
             history: run.read_history()?,
-            solve: solve_of(report.as_ref()),
             report,
             text: None,
             checkpoint: run.read_checkpoint(),

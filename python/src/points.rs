@@ -162,7 +162,6 @@ fn out<T: numpy::Element>(
 #[pyclass(frozen, module = "charflow._charflow")]
 pub struct Points {
     made: Mutex<Option<charflow_run::Points>>,
-    fingerprint: String,
 }
 
 #[pymethods]
@@ -213,15 +212,8 @@ impl Points {
             }
         }?;
         Ok(Points {
-            fingerprint: points.record.fingerprint.clone(),
             made: Mutex::new(Some(points)),
         })
-    }
-
-    /// 64 bits in hexadecimal that depend on every name, value, label and weight.
-    #[getter]
-    fn fingerprint(&self) -> &str {
-        &self.fingerprint
     }
 }
 

@@ -161,15 +161,8 @@ impl Classifier {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LabError> {
         let facts = Facts::read(bytes, KIND)?;
         let sides = facts.sides()?;
-        let (classes, width): (usize, usize) = (facts.get("classes")?, facts.get("network_width")?);
-        if !sides.iter().all(|s| (1..=4096).contains(s))
-            || !(2..=256).contains(&classes)
-            || !(1..=256).contains(&width)
-        {
-            return Err(LabError::Input(
-                "the file's sides, width or classes are out of range; it is damaged".into(),
-            ));
-        }
+        let classes = facts.within("classes", 2..=256)?;
+        let width = facts.within("network_width", 1..=256)?;
         let network = seeded(0, |d| Network::new(sides[0], width, classes, d)).valid();
         Ok(Self {
             network: load(network, bytes)?,

@@ -48,9 +48,6 @@ pub const ACTIVE: f64 = 0.01;
 /// Widths of images are multiples of this: the decoder doubles twice.
 const MULTIPLE: usize = 4;
 
-/// The longest side of an image.
-const MOST_SIDE: usize = 4096;
-
 /// Two classes' centres are at least so far apart, in separations: were they nearer, the classes would lie on one another.
 const APART: f64 = 0.5;
 
@@ -226,6 +223,20 @@ fn check_distances(centres: &Tensor<2>, config: &VaeConfig) -> Result<(), LabErr
     )))
 }
 
+/// How many latents have a mean that varies; none is a collapse, which is said in these words: of what they say nothing, where the mean was looked at, what to check.
+fn active(variances: &[f64], [of, over, check]: [&str; 3]) -> Result<usize, LabError> {
+    let count = variances.iter().filter(|&&v| v > ACTIVE).count();
+    if count > 0 {
+        return Ok(count);
+    }
+    let most = variances.iter().copied().fold(0.0, f64::max);
+    Err(LabError::Input(format!(
+        "the autoencoder has collapsed: none of its {} latents says anything about {of} (the greatest variance of a latent's mean {over} is {most:.1e}, expected above \
+         {ACTIVE}). Lower beta, train longer, or check that {check}",
+        variances.len()
+    )))
+}
+
 /// What the network's shape follows from.
 #[derive(Clone, Debug, PartialEq)]
 struct Shape {
@@ -333,15 +344,12 @@ impl Vae {
         });
         let styles: Vec<f64> = styles.into_iter().map(f64::from).collect();
         let variances = crate::metrics::column_statistics(&styles, k)?.variances;
-        let active = variances.iter().filter(|&&v| v > ACTIVE).count();
-        self.styles = Some(active);
-        if active == 0 {
-            let most = variances.iter().copied().fold(0.0, f64::max);
-            return Err(LabError::Input(format!(
-                "the autoencoder has collapsed: none of its {k} latents says anything about an image but its class (the greatest variance of a latent's mean around the classes' centres is \
-                 {most:.1e}, expected above {ACTIVE}). Lower beta, train longer, or check that the images of a class differ"
-            )));
-        }
+        let words = [
+            "an image but its class",
+            "around the classes' centres",
+            "the images of a class differ",
+        ];
+        self.styles = Some(active(&variances, words)?);
         Ok(())
     }
 
@@ -377,14 +385,8 @@ impl Vae {
             .map(f64::from)
             .collect();
         let statistics = crate::metrics::column_statistics(&means, k)?;
-        self.active = statistics.variances.iter().filter(|&&v| v > ACTIVE).count();
-        if self.active == 0 {
-            let most = statistics.variances.iter().copied().fold(0.0, f64::max);
-            return Err(LabError::Input(format!(
-                "the autoencoder has collapsed: none of its {k} latents says anything about the image (the greatest variance of a latent's mean over the images is \
-                 {most:.1e}, expected above {ACTIVE}). Lower beta, train longer, or check that the images differ"
-            )));
-        }
+        let words = ["the image", "over the images", "the images differ"];
+        self.active = active(&statistics.variances, words)?;
         self.mean = statistics.means.iter().map(|&m| m as f32).collect();
         self.deviation = statistics
             .variances
@@ -495,22 +497,18 @@ impl Vae {
         let facts = Facts::read(bytes, KIND)?;
         let shape = Shape {
             sides: facts.sides()?,
-            latent: facts.get("latent")?,
-            width: facts.get("network_width")?,
-            classes: Some(facts.get("classes")?).filter(|&c: &usize| c > 0),
+            latent: facts.within("latent", 1..=512)?,
+            width: facts.within("network_width", 1..=256)?,
+            classes: Some(facts.within("classes", 0..=256)?).filter(|&c| c > 0),
         };
-        let fits = |side: usize| (1..=MOST_SIDE).contains(&side) && side.is_multiple_of(MULTIPLE);
-        if !fits(shape.sides[1])
-            || !fits(shape.sides[2])
-            || ![1, 3].contains(&shape.sides[0])
-            || !(1..=512).contains(&shape.latent)
-            || !(1..=256).contains(&shape.width)
-            || shape.classes.is_some_and(|n| n > 256)
+        let [channels, height, width] = shape.sides;
+        if ![1, 3].contains(&channels)
+            || !height.is_multiple_of(MULTIPLE)
+            || !width.is_multiple_of(MULTIPLE)
         {
-            return Err(LabError::Input(
-                "the file's sides, latents, width or classes are out of range; it is damaged"
-                    .into(),
-            ));
+            return Err(LabError::Input(format!(
+                "the file's images of {channels} x {height} x {width} are none that an autoencoder takes; it is damaged"
+            )));
         }
         let list = |key: &str| -> Result<Vec<f32>, LabError> {
             let text: String = facts.get(key)?;

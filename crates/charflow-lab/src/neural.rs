@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -386,6 +386,9 @@ pub(crate) fn to_bytes<M: Module>(
     store.get_bytes().map_err(|e| wrong(&e))
 }
 
+/// The longest side of an image in a file.
+const MOST_SIDE: usize = 4096;
+
 /// The facts in a safetensors file.
 pub(crate) struct Facts(HashMap<String, String>);
 
@@ -420,11 +423,28 @@ impl Facts {
     /// # Errors
     /// As for [`Facts::get`].
     pub(crate) fn sides(&self) -> Result<[usize; 3], LabError> {
-        Ok([
-            self.get("channels")?,
-            self.get("height")?,
-            self.get("width")?,
-        ])
+        let side = |key| self.within(key, 1..=MOST_SIDE);
+        Ok([side("channels")?, side("height")?, side("width")?])
+    }
+
+    /// A number that a network is built from: one out of range is no size to allocate.
+    ///
+    /// # Errors
+    /// As for [`Facts::get`], and if it is out of range.
+    pub(crate) fn within(
+        &self,
+        key: &str,
+        range: RangeInclusive<usize>,
+    ) -> Result<usize, LabError> {
+        let value = self.get(key)?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        Err(LabError::Input(format!(
+            "the file's `{key}` is {value}, expected {} to {}; it is damaged",
+            range.start(),
+            range.end()
+        )))
     }
 
     /// # Errors

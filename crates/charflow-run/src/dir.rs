@@ -333,6 +333,9 @@ pub fn history_from_csv(bytes: &[u8]) -> std::result::Result<Vec<HistoryRow>, St
         .map_err(|e| format!("the losses cannot be read: {e}."))
 }
 
+/// What is said of a path where nothing is.
+pub const NO_SUCH_RUN: &str = "there is no such run directory or model file.";
+
 /// A fitted map, and what its run knows of the data.
 pub struct Fitted {
     /// The map.
@@ -353,9 +356,7 @@ impl Fitted {
             message,
         };
         if !run.exists() {
-            return Err(refused(
-                "there is no such run directory or model file.".into(),
-            ));
+            return Err(refused(NO_SUCH_RUN.into()));
         }
         if !path.is_dir() {
             let map = CharacteristicMap::load(path)?;

@@ -12,8 +12,8 @@ mod shell;
 
 pub use cost::resolved_cost;
 pub use dir::{
-    FIGURES, Fitted, Lock, RunDir, Standing, history_from_csv, history_to_csv, resume_command,
-    write_file,
+    FIGURES, Fitted, Lock, NO_SUCH_RUN, RunDir, Standing, history_from_csv, history_to_csv,
+    resume_command, write_file,
 };
 pub use record::{Brief, DataRecord, FileRecord, Points, fingerprint, unlabelled_in};
 pub use report::{RunReport, is_finished, judged_on};

@@ -487,11 +487,7 @@ impl CharacteristicMap {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = self.written().map_err(|message| Error::Io {
-            path: path.into(),
-            message,
-        })?;
-        write_atomically(path, &bytes)
+        save(path, self.written())
     }
 
     /// The bytes of the model file.
@@ -586,11 +582,7 @@ impl CharacteristicMap {
     }
 
     fn load_with(path: &Path, cost: Option<Box<dyn Cost>>) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
-        Self::parse(&bytes, cost).map_err(|message| Error::Io {
-            path: path.into(),
-            message,
-        })
+        load(path, |bytes| Self::parse(bytes, cost))
     }
 
     fn parse(bytes: &[u8], cost: Option<Box<dyn Cost>>) -> std::result::Result<Self, String> {
@@ -727,6 +719,27 @@ pub(crate) fn io(path: &Path, e: &std::io::Error) -> Error {
         path: path.into(),
         message: e.to_string(),
     }
+}
+
+/// Writes the bytes of a model or a checkpoint, or says of the file why there are none.
+pub(crate) fn save(path: &Path, bytes: std::result::Result<Vec<u8>, String>) -> Result<()> {
+    let of_file = |message| Error::Io {
+        path: path.into(),
+        message,
+    };
+    write_atomically(path, &bytes.map_err(of_file)?)
+}
+
+/// Reads a model or a checkpoint; what is wrong with its bytes is said of the file.
+pub(crate) fn load<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> std::result::Result<T, String>,
+) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
+    parse(&bytes).map_err(|message| Error::Io {
+        path: path.into(),
+        message,
+    })
 }
 
 /// Writes a file so that at any moment either the old or the new content is there, whole: a temporary file beside it, flushed to the disk,

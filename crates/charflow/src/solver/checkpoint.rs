@@ -9,8 +9,8 @@ use super::report::HistoryRow;
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
 use crate::model::{
-    CharacteristicMap, FORMAT_VERSION, ModelInfo, io, le_f32, le_f64, open_safetensors, parse_info,
-    read_f32, read_f64, to_safetensors, write_atomically,
+    CharacteristicMap, FORMAT_VERSION, ModelInfo, le_f32, le_f64, load, open_safetensors,
+    parse_info, read_f32, read_f64, save, to_safetensors,
 };
 use crate::samples::Scaling;
 use safetensors::tensor::Dtype;
@@ -138,11 +138,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = self.written().map_err(|message| Error::Io {
-            path: path.into(),
-            message,
-        })?;
-        write_atomically(path, &bytes)
+        save(path, self.written())
     }
 
     /// The bytes of the file.
@@ -210,11 +206,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`] with what is wrong.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| io(path, &e))?;
-        Self::parse(&bytes).map_err(|message| Error::Io {
-            path: path.into(),
-            message,
-        })
+        load(path, Self::parse)
     }
 
     /// The state that [`Checkpoint::to_bytes`] was called on.
