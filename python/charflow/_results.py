@@ -25,9 +25,9 @@ class _Record:
 
 
 class Certificate(_Record):
-    """Within what share of the cheapest cost a map is, and whether it reaches the target.
+    """How far above the optimal cost a map is, and whether it reaches the target.
 
-    Printed, it says so in one sentence, with the figures below. Read ``share_upper`` beside ``energy_distance`` and ``noise_floor``: a map can be cheap and
+    Printed, it says so in one sentence, with the figures below. Read ``share_upper`` beside ``p_value``, ``energy_distance`` and ``noise_floor``: a map can be cheap and
     not arrive, or arrive and be dear.
     """
 
@@ -57,6 +57,50 @@ class Certificate(_Record):
         return self._number("optimality", "share_upper")
 
     @property
+    def share_lower(self) -> Optional[float]:
+        """At least this share of the transport cost is avoidable, at 95 % confidence; None if no such bound above zero was found."""
+        excess, cost = self._number("optimality", "excess_lower"), self.transport_cost
+        return None if excess is None or not cost else excess / cost
+
+    @property
+    def searches_missed_upper(self) -> Optional[float]:
+        """At most this share of the inner minimisations missed their minimum (95 % confidence); by how much the slack is too small there nobody can say."""
+        return self._number("optimality", "search_missed_upper")
+
+    @property
+    def backward_share_upper(self) -> Optional[float]:
+        """:attr:`share_upper` of the backward map."""
+        return self._number("backward_optimality", "share_upper")
+
+    @property
+    def uvp_upper(self) -> Optional[float]:
+        """At most this L2-UVP (in percent) to the optimal map to the same points, if the potential's curvature stays below what was seen; quadratic cost."""
+        return self._number("map_error", "uvp_upper")
+
+    @property
+    def w2_lower(self) -> Tuple[Optional[float], Optional[float]]:
+        """Lower bounds of W2 between the pushed points and the target, and the pulled ones and the source, at 95 %; None if none above zero was found."""
+        return self._both("w2_lower")
+
+    @property
+    def p_value(self) -> Tuple[Optional[float], Optional[float]]:
+        """Of the two-sample test of the pushed points against the target, and of the pulled ones against the source; with classes, of the worst class, times their number."""
+        first, second = (
+            None if s is None else (s.get("by_class") or s)["p_value"]
+            for s in (self._data["forward"], self._data["backward"])
+        )
+        return first, second
+
+    @property
+    def worst_class(self) -> Tuple[Optional[str], Optional[str]]:
+        """The class that is told from its own most clearly, forward and backward; None without classes."""
+        first, second = (
+            None if s is None or s.get("by_class") is None else s["by_class"]["worst"]
+            for s in (self._data["forward"], self._data["backward"])
+        )
+        return first, second
+
+    @property
     def dual_value(self) -> Optional[float]:
         """A lower bound of the optimal cost, up to sampling and search."""
         return self._number("value", "dual")
@@ -68,16 +112,17 @@ class Certificate(_Record):
 
     @property
     def noise_floor(self) -> Tuple[Optional[float], Optional[float]]:
-        """What chance alone shows of :attr:`energy_distance`, at 95 %."""
+        """What :attr:`energy_distance` exceeds between equal laws in 1 % of all cases, at the same number of points."""
         return self._both("noise_floor")
 
     def _number(self, part: str, name: str) -> Optional[float]:
-        value = self._data[part][name]
+        # A report of an earlier version lacks what is newer than it.
+        value = (self._data.get(part) or {}).get(name)
         return None if value is None else float(value)
 
     def _both(self, name: str) -> Tuple[Optional[float], Optional[float]]:
         sides = (self._data["forward"], self._data["backward"])
-        first, second = (None if s is None else s[name] for s in sides)
+        first, second = (None if s is None else s.get(name) for s in sides)
         return first, second
 
     def __str__(self) -> str:
@@ -91,7 +136,8 @@ class Certificate(_Record):
             ("cost", self.transport_cost),
             ("dual value", self.dual_value),
             ("energy distance forward, backward", self.energy_distance),
-            ("chance alone shows up to", self.noise_floor),
+            ("noise floor", self.noise_floor),
+            ("p-value", self.p_value),
         ):
             both = value if isinstance(value, tuple) else (value,)
             numbers = ", ".join("-" if v is None else f"{v:.3g}" for v in both)
@@ -103,7 +149,7 @@ class Certificate(_Record):
 
 
 class Evaluation(_Record):
-    """A map beside the best linear one, the constant one and the identity: mismatch, transport cost, cycle errors, and the certificate."""
+    """A map beside the best linear one, the constant one and the identity: energy distance, transport cost, cycle errors, and the certificate."""
 
     def __init__(
         self,

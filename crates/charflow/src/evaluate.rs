@@ -1,11 +1,11 @@
-//! How good a map is: mismatch beside its noise, cost, cycles, residuals, and the baselines that know almost nothing.
+//! How good a map is: energy distance beside its noise floor, cost, cycles, residuals, and the baselines that know almost nothing.
 //!
 //! | figure | formula |
 //! |---|---|
-//! | mismatch | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance()`] |
-//! | noise floor | the 95 % quantile of the same statistic between two disjoint random draws of one cloud, of the same sizes; its mean is 0 |
-//! | mismatch by class | `ED(T#mu_k, nu_k)` and `ED(S#nu_k, mu_k)` for each class k \[17\], each beside its own noise floor, and their mean over the classes |
-//! | p-value | share of random relabellings of moved and given points with at least the mismatch found |
+//! | energy distance | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance()`] |
+//! | noise floor | what the same statistic exceeds in 1 % of random relabellings of the moved and the given points; its mean is 0 |
+//! | energy distance by class | `ED(T#mu_k, nu_k)` and `ED(S#nu_k, mu_k)` for each class k \[17\], each beside its own noise floor, and their mean over the classes |
+//! | p-value | of the two-sample test of [`crate::statistics::two_sample`] on the same points |
 //! | cost | `E l(T(x) - x)` and `E l(y - S(y))` |
 //! | cycle | `E |S(T(x)) - x|^2` and `E |T(S(y)) - y|^2`, in percent of the cloud's variance |
 //! | residual | mean `|r|` of the implicit solution formula \[9\] along the flow, in percent of the cost |
@@ -13,8 +13,8 @@
 //!
 //! Everything is in the user's units.
 //!
-//! Where the model was fitted with labels, the mismatch of all points together does not see what the fit was asked for: it is zero too for
-//! a map that sends every class onto another one. The mismatch by class is
+//! Where the model was fitted with labels, the energy distance of all points together does not see what the fit was asked for: it is zero too for
+//! a map that sends every class onto another one. That by class is
 //!
 //! ```text
 //! (1 / K) sum_k ED(T#mu_k, nu_k)        (1 / K) sum_k ED(S#nu_k, mu_k)
@@ -22,10 +22,7 @@
 //!
 //! with `mu_k` and `nu_k` the points of class k and their weights, scaled to sum to one. The loss \[17\] is the sum of both, times `K`.
 
-use crate::certificate::mismatch::{
-    Cloud, finite, mean_cost, mismatch, noise_floor, p_value, rows_of,
-};
-use crate::certificate::{self, Certificate, Mismatch, Origin, SourcePotential};
+use crate::certificate::{self, Arrival, Certificate, Origin};
 use crate::characteristic::flow::Velocity;
 use crate::characteristic::implicit;
 use crate::cost;
@@ -36,6 +33,8 @@ use crate::map::{BackwardMap, ConstantMap, ForwardMap, IdentityMap};
 use crate::model::CharacteristicMap;
 use crate::potential::{BLOCK, Potential};
 use crate::samples::Samples;
+use crate::statistics::cloud::{Cloud, mean_cost};
+use crate::statistics::finite;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -73,7 +72,7 @@ pub enum Truth {
 pub struct Direction {
     /// Energy distance of the moved points to the given ones.
     pub energy_distance: f64,
-    /// p-value of the relabelling test.
+    /// p-value of the two-sample test.
     pub p_value: Option<f64>,
     /// Mean cost of the displacement.
     pub cost: f64,
@@ -84,22 +83,26 @@ pub struct Direction {
 
 /// How well one class arrives at its own.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassMismatch {
+pub struct ClassDistance {
     /// The class.
     pub class: String,
     /// Its source and target points that took part.
     pub points: [usize; 2],
     /// `ED(T#mu_k, nu_k)`.
     pub forward: f64,
-    /// Noise floor of that (95 %), from draws of the target's class.
+    /// Noise floor of that (99 %).
     pub noise_forward: Option<f64>,
+    /// p-value of that class's test, not corrected for the others.
+    pub p_forward: Option<f64>,
     /// `ED(S#nu_k, mu_k)`.
     pub backward: f64,
-    /// Noise floor of that (95 %), from draws of the source's class.
+    /// Noise floor of that (99 %).
     pub noise_backward: Option<f64>,
+    /// p-value of that class's test.
+    pub p_backward: Option<f64>,
 }
 
-/// The mismatch by class \[17\].
+/// The energy distance by class \[17\].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ByClass {
     /// Mean over the classes of `ED(T#mu_k, nu_k)`.
@@ -107,7 +110,7 @@ pub struct ByClass {
     /// Mean over the classes of `ED(S#nu_k, mu_k)`.
     pub backward: f64,
     /// The classes, in order of their names.
-    pub classes: Vec<ClassMismatch>,
+    pub classes: Vec<ClassDistance>,
 }
 
 /// One map's figures.
@@ -132,11 +135,11 @@ pub struct Evaluation {
     pub dim: usize,
     /// The cost's name.
     pub cost: String,
-    /// Noise floor of the forward energy distance (95 %), from draws of the target.
+    /// Noise floor of the forward energy distance (99 %).
     pub noise_forward: Option<f64>,
-    /// Noise floor of the backward energy distance (95 %), from draws of the source.
+    /// Noise floor of the backward energy distance (99 %).
     pub noise_backward: Option<f64>,
-    /// Within what share of the cheapest cost the map is, and whether it reaches the target: the figures behind the one sentence to quote.
+    /// How far above the optimal cost the map is, and whether it reaches the target: the figures behind the one sentence to quote.
     pub certificate: Certificate,
     /// The map, then the baselines.
     pub rows: Vec<Row>,
@@ -152,7 +155,7 @@ pub struct Evaluation {
     /// Share of pulled points whose nearest source point has their class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_accuracy_backward: Option<f64>,
-    /// The mismatch class by class, where the model was fitted with labels and the points have them.
+    /// The energy distance class by class, where the model was fitted with labels and the points have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_class: Option<ByClass>,
     /// What cannot be said, and why.
@@ -205,7 +208,7 @@ pub fn evaluate_on(
         }
         if side.len() < 2 {
             return Err(Error::Problem(format!(
-                "{} has one point; a mismatch needs at least two on each side",
+                "{} has one point; a comparison needs at least two on each side",
                 side.name()
             )));
         }
@@ -243,27 +246,41 @@ pub fn evaluate_on(
         backward: &identity,
     });
 
+    let names = &map.about().classes;
     let mut rows = Vec::new();
     let mut images: Option<[Vec<f64>; 2]> = None;
-    for pair in &pairs {
+    let mut arrivals: Option<[Arrival; 2]> = None;
+    for (number, pair) in pairs.iter().enumerate() {
         let pushed = pair.forward.forward(&x.points)?;
         let pulled = pair.backward.backward(&y.points)?;
         let uvp = |found: &[f64], exact: Option<&Vec<f64>>, variance: f64| {
             exact.and_then(|exact| finite(100.0 * mean_square(found, exact, d) / variance))
         };
+        let task = certificate::Task {
+            d,
+            columns: source.columns(),
+            // Baselines are not judged class by class.
+            classes: if number == 0 { names } else { &[] },
+            seed,
+        };
+        let found = [
+            Arrival::of(&pushed, &x, &y, task),
+            Arrival::of(&pulled, &y, &x, task),
+        ];
+        let [ahead, back] = &found;
         rows.push(Row {
             map: pair.name.into(),
             forward: Direction {
-                energy_distance: mismatch(&pushed, &x, &y, d),
-                p_value: p_value(&pushed, &x, &y, d, seed),
+                energy_distance: ahead.energy_distance.unwrap_or(0.0),
+                p_value: ahead.p_value,
                 cost: mean_cost(map.cost(), &x.points, &pushed, &x, d),
                 uvp: truth
                     .as_ref()
                     .and_then(|t| uvp(&pushed, t.forward.as_ref(), t.variance[1])),
             },
             backward: Direction {
-                energy_distance: mismatch(&pulled, &y, &x, d),
-                p_value: p_value(&pulled, &y, &x, d, seed),
+                energy_distance: back.energy_distance.unwrap_or(0.0),
+                p_value: back.p_value,
                 cost: mean_cost(map.cost(), &pulled, &y.points, &y, d),
                 uvp: truth
                     .as_ref()
@@ -271,6 +288,7 @@ pub fn evaluate_on(
             },
         });
         images.get_or_insert([pushed, pulled]);
+        arrivals.get_or_insert(found);
     }
     let beyond: Vec<&str> = rows
         .iter()
@@ -303,42 +321,27 @@ pub fn evaluate_on(
             "the map moves nothing: the residual in percent of its cost cannot be said".into(),
         );
     }
-    let noise = [
-        noise_floor(&y, [x.len(d), y.len(d)], d, seed),
-        noise_floor(&x, [y.len(d), x.len(d)], d, seed),
-    ];
+    let noise = [0, 1].map(|k| arrivals.as_ref().and_then(|a| a[k].noise_floor));
     if noise.iter().any(Option::is_none) {
-        notes.push("a noise floor needs at least four points of a side".into());
+        notes.push("a noise floor needs two different points of each side".into());
     }
-    let known = {
-        let row = &rows[0];
-        let of = |d_: &Direction, noise, to: &Cloud, points| {
-            Mismatch::known(d_.energy_distance, noise, d_.p_value, to, points, d)
-        };
-        [
-            of(&row.forward, noise[0], &y, [x.len(d), y.len(d)]),
-            of(&row.backward, noise[1], &x, [y.len(d), x.len(d)]),
-        ]
-    };
-    let mut certificate = certificate::certify_with(
+    let by_class = arrivals.as_ref().and_then(by_class);
+    let mut certificate = certificate::certify_map_with(
         map,
-        Some(map),
-        &SourcePotential::of_map(map),
         source,
         target,
         &certificate::Options {
             seed,
             origin,
-            by_class: !map.about().classes.is_empty(),
+            by_class: !names.is_empty(),
         },
-        Some(known),
+        arrivals,
     )?;
     notes.append(&mut certificate.notes);
     let accuracy = |moved: &[f64], from: &Cloud, to: &Cloud| match (&from.classes, &to.classes) {
         (Some(a), Some(b)) => nearest_class(moved, a, &to.points, b, d),
         _ => None,
     };
-    let by_class = by_class(map, [&x, &y], [&pushed, &pulled], seed, &mut notes);
     Ok(Evaluation {
         points: [x.len(d), y.len(d)],
         given: [source.len(), target.len()],
@@ -358,44 +361,30 @@ pub fn evaluate_on(
     })
 }
 
-/// The mismatch by class of the moved points; `None` if the model was not fitted with labels, or the points have none.
-fn by_class(
-    map: &CharacteristicMap,
-    clouds: [&Cloud; 2],
-    moved: [&[f64]; 2],
-    seed: u64,
-    notes: &mut Vec<String>,
-) -> Option<ByClass> {
-    let d = map.dim();
-    let names = &map.about().classes;
-    if names.is_empty() || clouds.iter().any(|c| c.classes.is_none()) {
-        return None;
-    }
-    let mut classes = Vec::new();
-    for name in names {
-        let [(x, at_x), (y, at_y)] = clouds.map(|c| c.of_class(name, d));
-        if x.effective(d) < 2 || y.effective(d) < 2 {
-            notes.push(format!(
-                "class {name}: {} source and {} target points took part; its mismatch needs two of each",
-                x.effective(d),
-                y.effective(d)
-            ));
-            continue;
-        }
-        let sizes = [x.len(d), y.len(d)];
-        classes.push(ClassMismatch {
-            class: name.clone(),
-            points: sizes,
-            forward: mismatch(&rows_of(moved[0], &at_x, d), &x, &y, d),
-            noise_forward: noise_floor(&y, sizes, d, seed),
-            backward: mismatch(&rows_of(moved[1], &at_y, d), &y, &x, d),
-            noise_backward: noise_floor(&x, [sizes[1], sizes[0]], d, seed),
-        });
-    }
+/// The energy distance by class, from the arrivals of both directions; `None` if the model was not fitted with labels, or the points have none.
+fn by_class([ahead, back]: &[Arrival; 2]) -> Option<ByClass> {
+    let (ahead, back) = (ahead.by_class.as_ref()?, back.by_class.as_ref()?);
+    let classes: Vec<ClassDistance> = ahead
+        .classes
+        .iter()
+        .filter_map(|a| {
+            let b = back.classes.iter().find(|b| b.class == a.class)?;
+            Some(ClassDistance {
+                class: a.class.clone(),
+                points: a.test.points,
+                forward: a.test.energy_distance.unwrap_or(0.0),
+                noise_forward: a.test.noise_floor,
+                p_forward: a.test.p_value,
+                backward: b.test.energy_distance.unwrap_or(0.0),
+                noise_backward: b.test.noise_floor,
+                p_backward: b.test.p_value,
+            })
+        })
+        .collect();
     if classes.is_empty() {
         return None;
     }
-    let mean = |value: fn(&ClassMismatch) -> f64| {
+    let mean = |value: fn(&ClassDistance) -> f64| {
         classes.iter().map(value).sum::<f64>() / classes.len() as f64
     };
     Some(ByClass {
@@ -570,7 +559,7 @@ impl fmt::Display for Evaluation {
         writeln!(f)?;
         write!(f, "{:<12}", "map")?;
         for _ in 0..2 {
-            write!(f, " {:>10} {:>6} {:>10}", "mismatch", "p", "cost")?;
+            write!(f, " {:>10} {:>6} {:>10}", "energy d.", "p", "cost")?;
         }
         if truth {
             write!(f, " {:>10} {:>10}", "UVP fwd %", "UVP bwd %")?;
@@ -597,7 +586,7 @@ impl fmt::Display for Evaluation {
         writeln!(
             f,
             "{:<12} {:>10} {:>18} {:>10}",
-            "noise (95 %)",
+            "noise (99 %)",
             some(self.noise_forward),
             "",
             some(self.noise_backward)
@@ -639,7 +628,7 @@ fn write_by_class(f: &mut fmt::Formatter<'_>, by_class: &ByClass) -> fmt::Result
     writeln!(
         f,
         "{:<width$} {:>10} {:>17} {:>10} {:>17}",
-        "by class", "mismatch", "noise (95 %)", "mismatch", "noise (95 %)"
+        "by class", "energy d.", "noise (99 %)", "energy d.", "noise (99 %)"
     )?;
     for c in &by_class.classes {
         let class: String = c.class.chars().take(width).collect();
@@ -753,7 +742,7 @@ mod tests {
             found
                 .notes
                 .iter()
-                .any(|n| n.contains("class lone: 1 source"))
+                .any(|n| n.contains("class \"lone\" cannot be judged"))
         );
         // The definition: both clouds without the other classes.
         let part = |k: usize, class: &str, moved: bool| -> (Vec<f64>, Vec<f64>) {

@@ -89,6 +89,7 @@ pub mod potential;
 pub mod problem;
 pub mod samples;
 pub mod solver;
+pub mod statistics;
 
 pub use error::{Error, Result};
 pub use problem::{Pairing, Problem, Split};

@@ -163,8 +163,8 @@ fn the_bound_covers_the_excess_of_linear_maps() {
         let b = [a[0] - 1.0, a[1], a[2], a[3] - 1.0];
         0.5 * b.iter().map(|b| b * b).sum::<f64>()
     };
-    let mut within = 0;
-    for seed in 0..20 {
+    let (mut within, mut cases) = (0, 0);
+    for seed in 0..40 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let m: Vec<f64> = (0..4)
             .map(|i| rng.random_range(-1.0..1.0) + if i % 3 == 0 { 0.8 } else { 0.0 })
@@ -181,14 +181,14 @@ fn the_bound_covers_the_excess_of_linear_maps() {
             continue;
         };
         let excess = trace(&m) - trace(&best.matrix());
-        let x = normal(600, 2, 50 + seed);
+        let x = normal(300, 2, 50 + seed);
         let map = Rows(2, move |x: &[f64]| {
             vec![
                 m[0] * x[0] + m[1] * x[1] + shift[0],
                 m[2] * x[0] + m[3] * x[1] + shift[1],
             ]
         });
-        let y = best.forward(&normal(600, 2, 90 + seed)).unwrap();
+        let y = best.forward(&normal(300, 2, 90 + seed)).unwrap();
         // The right potential, for which the mean slack is the excess, and a wrong one.
         let wrong =
             GaussianMap::from_parts(vec![0.1; 2], vec![0.4; 2], &[1.2, 0.2, 0.2, 0.9]).unwrap();
@@ -200,11 +200,17 @@ fn the_bound_covers_the_excess_of_linear_maps() {
             "{o:?} {excess}"
         );
         within += usize::from(o.slack_upper.unwrap() >= excess - 1e-9);
+        cases += 1;
+        assert!(
+            o.excess_lower.unwrap_or(0.0) <= excess + 1e-9,
+            "{o:?} {excess}"
+        );
         let c = judge(&map, None, &SourcePotential::of_gaussian(&wrong), &x, &y);
         let o = &c.optimality;
         assert!(o.slack.unwrap() + 5.0 * o.standard_error.unwrap() >= excess);
     }
-    assert!(within >= 16, "{within}");
+    // 95 % each: fewer than 35 of 40 in one of a hundred studies. `bench certificate` has thousands of cases.
+    assert!(cases >= 38 && within >= cases - 5, "{within} of {cases}");
 }
 
 /// `T = x + V(grad g)` with a small `g` is optimal for its cost: no slack, for the cost as it is. With the displacement the wrong way round there is some.
@@ -317,7 +323,7 @@ fn every_cost_has_its_own_optimal_map() {
         let paid = o.cost.unwrap();
         assert!(paid > 1e-2, "{cost:?}: nothing moves");
         assert!(o.slack.unwrap() < 1e-7 * paid, "{cost:?} {o:?}");
-        assert!(o.unbounded == 0.0, "{cost:?} {o:?}");
+        assert!(o.on_surface == 0.0, "{cost:?} {o:?}");
         let other = judge(&straight, None, &potential, &x, &y).optimality;
         assert!(
             other.slack.unwrap() > 1e-3 * other.cost.unwrap(),
@@ -362,9 +368,8 @@ fn an_exact_map_is_good_and_others_are_bad() {
     assert_eq!(good.convexity.as_ref().unwrap().share_not_convex, Some(0.0));
     let sentence = good.sentence();
     assert!(
-        sentence.starts_with(
-            "On 1000 + 1000 points held out of the fit, moving the source by this map costs at most"
-        ) && sentence.contains("cannot be told from the target"),
+        sentence.starts_with("On 1000 + 1000 points held out of the fit, this map costs at most")
+            && sentence.contains("cannot be told from the target"),
         "{sentence}"
     );
     let value = &good.value;
@@ -569,7 +574,12 @@ fn bad_input_is_answered_in_words_without_a_nan() {
                 "{name}: {text}"
             );
             let o = &c.optimality;
-            for v in [o.unbounded, o.not_converged, o.search_missed] {
+            for v in [
+                o.on_surface,
+                o.not_converged,
+                o.search_missed,
+                o.search_missed_upper,
+            ] {
                 assert!((0.0..=1.0).contains(&v), "{name}");
             }
             if x.len().min(y.len()) < 50 {

@@ -63,7 +63,11 @@ fn a_map_has_a_certificate() {
         "{}",
         ended.out
     );
-    assert!(ended.out.contains("\nslack "), "{}", ended.out);
+    assert!(
+        ended.out.contains("\noptimality gap: slack "),
+        "{}",
+        ended.out
+    );
     let ended = place.run("evaluate run a.csv b.csv --json").well();
     let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     let certificate = &report["evaluation"]["certificate"];

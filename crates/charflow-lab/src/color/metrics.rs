@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Both see one channel at a time: a map that matches each channel alone wins them by construction and may still break what belongs together. The energy distance of the
-//! colours as points of `[0, 1]^3` sees the whole ([`charflow::certificate::mismatch_between`]).
+//! colours as points of `[0, 1]^3` sees the whole ([`charflow::certificate::energy_distance_between`]).
 
 use super::{CHANNELS, Level};
 

@@ -8,10 +8,11 @@
 //! coupling: the exact assignment of `T(x_i)` to `y_j`. (A coupling that a cost with a limit forbids has no cost, and `upper` is left out.) Both hold whatever the potential and the map are. For large `k` the bracket closes around `W(mu, nu)` from
 //! above, and slowly in high dimension: the cost between two samples is larger than between their laws.
 
-use super::mismatch::{Cloud, finite, some_rows};
 use super::transform::Source;
 use crate::error::Result;
 use crate::exact::assignment;
+use crate::statistics::cloud::{Cloud, rows_of, some_rows};
+use crate::statistics::finite;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -47,7 +48,7 @@ pub(crate) fn between(
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(24);
     let rows = clouds.map(|c| some_rows(c, k, d, &mut rng));
-    let take = |from: &[f64], rows: &[usize]| super::mismatch::rows_of(from, rows, d);
+    let take = |from: &[f64], rows: &[usize]| rows_of(from, rows, d);
     let (x, t, y) = (
         take(source.points, &rows[0]),
         take(images, &rows[0]),
@@ -58,6 +59,8 @@ pub(crate) fn between(
         potential: source.potential,
         points: &x,
         g: &g,
+        images: &[],
+        ball: source.ball,
     };
     // Around the mean of g, so that a constant in it costs no digits.
     let middle = g.iter().sum::<f64>() / k as f64;

@@ -4,9 +4,9 @@
 //! g is c-concave  <=>  g + |x|^2 / 2 is convex  <=>  I + g''(x) >= 0 at every x
 //! ```
 //!
-//! The least eigenvalue of `I + g''` at sample points, by Lanczos (1950) from a random start with full reorthogonalisation. Products with the Hessian are central
-//! differences of the double-precision gradient: `g''(x) v = (grad g(x + h v) - grad g(x - h v)) / 2h`, with 48 points as lanes. A Ritz value is never below the
-//! least eigenvalue, so what is found to be negative is (to the differences' error, about 1e-9). No unit matters: `g''` has none.
+//! The least and the largest eigenvalue of `I + g''` at sample points, by Lanczos (1950) from a random start with full reorthogonalisation. Products with the Hessian are central
+//! differences of the double-precision gradient: `g''(x) v = (grad g(x + h v) - grad g(x - h v)) / 2h`, with 48 points as lanes. Ritz values lie between the
+//! least and the largest eigenvalue, so what is found to be negative is (to the differences' error, about 1e-9). No unit matters: `g''` has none.
 
 use super::potential::SourcePotential;
 use crate::characteristic::conjugate::dots;
@@ -36,12 +36,18 @@ pub struct Convexity {
     pub least_eigenvalue: Option<f64>,
     /// Share of the points at which it is negative: there the potential is no Kantorovich potential.
     pub share_not_convex: Option<f64>,
+    /// The largest eigenvalue found: `M` of the bound of the map's error.
+    pub largest_eigenvalue: Option<f64>,
 }
 
-/// The least eigenvalue found at each row of `z: [k, d]`, in solver units.
-pub(crate) fn least_eigenvalues(potential: &SourcePotential, z: &[f64], seed: u64) -> Vec<f64> {
+/// The least and the largest eigenvalue found at each row of `z: [k, d]`, in solver units.
+pub(crate) fn extreme_eigenvalues(
+    potential: &SourcePotential,
+    z: &[f64],
+    seed: u64,
+) -> Vec<[f64; 2]> {
     let d = potential.dim();
-    let mut out = vec![0.0; z.len() / d];
+    let mut out = vec![[0.0; 2]; z.len() / d];
     out.par_chunks_mut(BLOCK)
         .zip(z.par_chunks(BLOCK * d))
         .enumerate()
@@ -65,7 +71,7 @@ fn scale(factor: &[f64; BLOCK], a: &mut [f64]) {
     }
 }
 
-fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &mut [f64]) {
+fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &mut [[f64; 2]]) {
     let d = potential.dim();
     let n = d * BLOCK;
     let count = out.len();
@@ -145,9 +151,10 @@ fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &
             _ => 0.0,
         });
         *out = if matrix.iter().all(|v| v.is_finite()) {
-            SymmetricEigen::new(matrix).eigenvalues.min()
+            let values = SymmetricEigen::new(matrix).eigenvalues;
+            [values.min(), values.max()]
         } else {
-            f64::NAN
+            [f64::NAN; 2]
         };
     }
 }
@@ -155,13 +162,18 @@ fn lanczos(potential: &SourcePotential, z: &[f64], seed: u64, block: u64, out: &
 impl Convexity {
     /// At the rows of `z: [k, d]`, in solver units.
     pub(crate) fn of(potential: &SourcePotential, z: &[f64], seed: u64) -> Self {
-        let least = least_eigenvalues(potential, z, seed);
-        let finite: Vec<f64> = least.iter().copied().filter(|v| v.is_finite()).collect();
-        let negative = least.iter().filter(|v| **v < NEGATIVE).count();
+        let all = extreme_eigenvalues(potential, z, seed);
+        let finite = || all.iter().filter(|v| v[0].is_finite());
+        let negative = finite().filter(|v| v[0] < NEGATIVE).count();
         Convexity {
-            points: least.len(),
-            least_eigenvalue: finite.iter().copied().min_by(f64::total_cmp),
-            share_not_convex: (!finite.is_empty()).then(|| negative as f64 / finite.len() as f64),
+            points: all.len(),
+            least_eigenvalue: finite().map(|v| v[0]).min_by(f64::total_cmp),
+            share_not_convex: (finite().count() > 0)
+                .then(|| negative as f64 / finite().count() as f64),
+            // Where one point has no curvature there is no bound of it.
+            largest_eigenvalue: (finite().count() == all.len())
+                .then(|| finite().map(|v| v[1]).max_by(f64::total_cmp))
+                .flatten(),
         }
     }
 }

@@ -8,8 +8,9 @@
 //! A network fitted in single precision is taken with its parameters as they are: what is certified is a function known to fifteen digits, whatever arithmetic the
 //! map was computed in.
 
+use super::transform::Ball;
 use crate::characteristic::conjugate::{Conjugate, End, Found, Search};
-use crate::characteristic::flow::Velocity;
+use crate::characteristic::flow::{Columns, Velocity};
 use crate::cost::{Coordinates, Cost, Quadratic, is_quadratic};
 use crate::error::{Error, Result};
 use crate::exact::GaussianMap;
@@ -136,6 +137,16 @@ impl SourcePotential {
         self.factor
     }
 
+    /// Length of a solver unit in the user's (in the coordinates of the cost).
+    pub(crate) fn scale(&self) -> f64 {
+        self.scaling.scale
+    }
+
+    /// Whether the cost is the quadratic one of the points as they are.
+    pub(crate) fn is_plain_quadratic(&self) -> bool {
+        self.is_quadratic() && self.coordinates.is_none()
+    }
+
     pub(crate) fn is_quadratic(&self) -> bool {
         // In its coordinates the Mahalanobis cost is one of these too.
         is_quadratic(self.inner.as_ref())
@@ -188,8 +199,45 @@ impl SourcePotential {
         Block::new(&self.potential)
     }
 
-    /// Searches `min_x g_s(x) + l_s(y - x)` from each row of `z: [k, d]` for the given point of the same row of `y: [k, d]`; the points found are left in `z`.
-    pub(crate) fn search(&self, y: &[f64], z: &mut [f64], limits: Search) -> Vec<Found> {
+    /// The images `x + V(grad g_s(x))` that the potential's own map gives the rows of `z: [n, d]`, in solver units.
+    pub(crate) fn own_images(&self, z: &[f64]) -> Vec<f64> {
+        let d = self.dim();
+        let velocity = Velocity::new(self.inner.as_ref(), d);
+        let mut out = z.to_vec();
+        out.par_chunks_mut(BLOCK * d).for_each_init(
+            || {
+                let gradient = vec![0.0; (d + 1) * BLOCK];
+                (
+                    Block::new(&self.potential),
+                    gradient,
+                    vec![0.0; d * BLOCK],
+                    Columns::new(d),
+                )
+            },
+            |(block, gradient, v, columns), out| {
+                block.load(out, d);
+                block.value(&self.potential);
+                self.potential
+                    .reverse(&mut block.tape, &mut block.work, gradient);
+                velocity.velocity(gradient, v, columns);
+                for (s, x) in out.chunks_exact_mut(d).enumerate() {
+                    for (k, x) in x.iter_mut().enumerate() {
+                        *x += v[k * BLOCK + s];
+                    }
+                }
+            },
+        );
+        out
+    }
+
+    /// Searches `min g_s(x) + l_s(y - x)` over `x` in the ball, from each row of `z: [k, d]` for the given point of the same row of `y: [k, d]`; the points found are left in `z`.
+    pub(crate) fn search(
+        &self,
+        ball: &Ball,
+        y: &[f64],
+        z: &mut [f64],
+        limits: Search,
+    ) -> Vec<Found> {
         let d = self.dim();
         let velocity = Velocity::new(self.inner.as_ref(), d);
         let mut found = vec![Found::default(); z.len() / d];
@@ -199,8 +247,10 @@ impl SourcePotential {
             .zip(y.par_chunks(BLOCK * d))
             .for_each_init(
                 || {
+                    let mut search = Conjugate::new(&self.potential);
+                    search.within(&ball.centre, ball.radius);
                     (
-                        Conjugate::new(&self.potential),
+                        search,
                         self.potential.workspace(),
                         vec![0.0; d * BLOCK],
                         vec![0.0; d * BLOCK],
@@ -228,6 +278,11 @@ impl SourcePotential {
                         work,
                     );
                     found.copy_from_slice(&all[..count]);
+                    // No value is no least value, whatever the sign of a NaN.
+                    for f in found.iter_mut().filter(|f| f.value.is_nan()) {
+                        f.value = f64::INFINITY;
+                        f.converged = false;
+                    }
                     for (s, z) in z.chunks_exact_mut(d).enumerate() {
                         for k in 0..d {
                             z[k] = at[k * BLOCK + s];

@@ -1,7 +1,19 @@
 //! The certificate in words: one sentence to quote, one word to test, and the figures in a few lines.
+//!
+//! The words about arrival follow the two-sample test, and, where it tells the two apart, a scale of three things: the noise floor, what the best linear map leaves, and the spread of the target together with the lower
+//! bound of the distance (as a share of the target's variance, which means the same in every dimension):
+//!
+//! | words | when |
+//! |---|---|
+//! | "cannot be told from the target" | the test does not tell them apart, nor is the energy distance above its floor |
+//! | "close to the target, but not the same" | up to 5 floors, up to 1 % of the variance, and less than half of the linear map's energy distance |
+//! | "does not reach the target" | above 2 % of the spread, above 5 % of the variance, or no less than half of what a linear map leaves |
+//! | "away from the target" | in between |
 
-use super::{Certificate, FEW, Mismatch, Optimality, Origin, Verdict};
+use super::arrival::{Arrival, ClassArrival};
+use super::{Certificate, ENOUGH, FEW, Optimality, Origin, Verdict};
 use crate::evaluate::short;
+use crate::statistics::two_sample::LEVEL;
 use std::fmt;
 
 /// An avoidable share of the cost up to this is near optimal.
@@ -13,10 +25,19 @@ const NEAR_BEYOND: f64 = 0.2;
 const FAR_BEYOND: f64 = 0.6;
 /// A slack below this share of the spread of the points is nothing, whatever share of a small cost it is.
 const NOTHING: f64 = 0.01;
+/// Above this share of the spread it is something, whatever share of a large cost it is: where curvatures are about one, it is an L2-UVP of as much.
+const SOMETHING: f64 = 0.05;
 /// A cost below this share of that spread is that of two clouds all but the same.
 const SAME: f64 = 1e-3;
 /// An energy distance above this share of the spread is away from the target; a noise floor above it cannot see that.
 const AWAY: f64 = 0.02;
+/// A lower bound of the distance above this share of the variance, in percent, is away from the target; up to the other it is close.
+const AWAY_UVP: f64 = 5.0;
+const CLOSE_UVP: f64 = 1.0;
+/// Noise floors up to which two clouds are close.
+const CLOSE_FLOORS: f64 = 5.0;
+/// An energy distance of at least this share of what a linear map leaves is no better than that.
+const NO_BETTER: f64 = 0.5;
 /// More searches than this that missed the least value: the figure is not firm.
 const MISSED: f64 = 0.05;
 
@@ -26,23 +47,35 @@ struct Part {
     verdict: Verdict,
 }
 
-/// Fills in verdict, sentence and notes.
-pub(super) fn conclude(c: &mut Certificate, effective: [f64; 2], by_class: bool) {
-    notes(c, effective, by_class);
-    let place = match c.origin {
+fn place(c: &Certificate) -> String {
+    let [n, m] = c.points;
+    let of = match c.origin {
         Origin::HeldOut => "points held out of the fit",
+        Origin::Choosing => "points held out of the fit, which also chose the model",
         Origin::Fitted => "points the map was fitted to",
         Origin::Given => "points",
     };
+    format!("On {n} + {m} {of}")
+}
+
+/// For a map that is not finite somewhere: nothing else can be said.
+pub(super) fn conclude_broken(c: &mut Certificate, broken: &str) {
+    c.verdict = Verdict::Bad;
+    c.sentence = format!("{}, {broken}: nothing else can be said of it", place(c));
+}
+
+/// Fills in verdict, sentence and notes.
+pub(super) fn conclude(c: &mut Certificate, by_class: bool) {
+    notes(c, by_class);
     let [n, m] = c.points;
-    let place = format!("On {n} + {m} {place}");
-    let fewest = effective[0].min(effective[1]);
+    let place = place(c);
+    let fewest = c.effective_points[0].min(c.effective_points[1]);
+    let weighed = if fewest < 0.9 * n.min(m) as f64 {
+        format!(" (by their weights they count as {fewest:.0})")
+    } else {
+        String::new()
+    };
     if fewest < FEW as f64 {
-        let weighed = if fewest < 0.9 * n.min(m) as f64 {
-            " (by their weights they count as fewer)"
-        } else {
-            ""
-        };
         c.sentence = format!(
             "{place}{weighed} nothing can be said of this map with confidence: below {FEW} points a side every bound is too wide to mean anything"
         );
@@ -50,48 +83,73 @@ pub(super) fn conclude(c: &mut Certificate, effective: [f64; 2], by_class: bool)
         return;
     }
     let cost = optimality(&c.optimality);
-    let arrival = arrival(&c.forward);
-    let back = c.backward.as_ref().map(backward);
-    let mut verdicts = vec![arrival.verdict];
-    if let Some(back) = &back {
-        verdicts.push(back.verdict);
+    let back_cost = c.backward_optimality.as_ref().map(optimality);
+    let ahead = arrival(&c.forward, by_class, "the target");
+    let back = c
+        .backward
+        .as_ref()
+        .map(|b| arrival(b, by_class, "the source"));
+    let mut verdicts = vec![ahead.verdict];
+    verdicts.extend(back.as_ref().map(|b| b.verdict));
+    let gaps = [Some(&cost), back_cost.as_ref()].into_iter().flatten();
+    for gap in gaps {
+        verdicts.push(match gap.verdict {
+            // A large gap is no fault where classes go to classes.
+            Verdict::Bad | Verdict::CannotSay if by_class => Verdict::Limited,
+            v => v,
+        });
     }
-    if by_class {
-        // A large slack is no fault here, and the whole clouds do not show whether classes arrive at their own.
-        verdicts.push(Verdict::Limited);
-    } else {
-        verdicts.push(cost.verdict);
-    }
+    let few = fewest < ENOUGH as f64;
+    let loose = |o: &Optimality| o.search_missed_upper > MISSED || o.not_converged > MISSED;
     if c.origin == Origin::Fitted
-        || c.optimality.search_missed > MISSED
-        || c.optimality.not_converged > MISSED
+        || few
+        || loose(&c.optimality)
+        || c.backward_optimality.as_ref().is_some_and(loose)
     {
         verdicts.push(Verdict::Limited);
     }
-    c.verdict = [Verdict::Bad, Verdict::CannotSay, Verdict::Limited]
+    // Where all points of a side are the same there is neither a spread nor a law to judge by.
+    let same = [Some(&c.forward), c.backward.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|a| a.spread == Some(0.0));
+    let order = if same {
+        [Verdict::CannotSay, Verdict::Bad, Verdict::Limited]
+    } else {
+        [Verdict::Bad, Verdict::CannotSay, Verdict::Limited]
+    };
+    c.verdict = order
         .into_iter()
         .find(|v| verdicts.contains(v))
         .unwrap_or(Verdict::Good);
     let mut words = if by_class && cost.verdict == Verdict::Bad {
         format!(
-            "{place}, how near this map is to the cheapest way cannot be said, since it was asked to send classes to classes"
+            "{place}{weighed}, how near this map is to the optimal one cannot be said, since it was asked to send classes to classes"
         )
     } else {
-        format!("{place}, {}", cost.words)
+        format!("{place}{weighed}, {}", cost.words)
     };
-    let joint = match (
-        cost.verdict == Verdict::Bad,
-        arrival.verdict == Verdict::Bad,
-    ) {
+    let joint = match (cost.verdict == Verdict::Bad, ahead.verdict == Verdict::Bad) {
         (false, true) | (true, false) => ", but ",
         (true, true) => "; and ",
         (false, false) => ", and ",
     };
     words.push_str(joint);
-    words.push_str(&arrival.words);
-    if let Some(back) = back.filter(|b| !b.words.is_empty()) {
-        words.push_str("; ");
+    words.push_str(&ahead.words);
+    if few && ahead.verdict != Verdict::Bad {
+        words.push_str(&format!(
+            "; with fewer than {ENOUGH} points a side a twentieth of it could be missing unseen"
+        ));
+    }
+    if let Some(back) =
+        back.filter(|b| b.verdict == Verdict::Bad || differs(c.backward.as_ref(), by_class))
+    {
+        words.push_str("; backward, ");
         words.push_str(&back.words);
+    }
+    if let Some(gap) = back_cost.filter(|g| !by_class && !same && g.verdict == Verdict::Bad) {
+        words.push_str("; of the backward map: ");
+        words.push_str(&gap.words);
     }
     if c.origin == Origin::Fitted {
         words.push_str("; on points the fit did not see it may be worse");
@@ -99,23 +157,21 @@ pub(super) fn conclude(c: &mut Certificate, effective: [f64; 2], by_class: bool)
     c.sentence = words;
 }
 
+fn differs(a: Option<&Arrival>, by_class: bool) -> bool {
+    a.is_some_and(|a| match &a.by_class {
+        Some(classes) if by_class => classes.differ(),
+        _ => a.differ(),
+    })
+}
+
 fn optimality(o: &Optimality) -> Part {
     let part = |verdict, words: String| Part { words, verdict };
     let (Some(cost), Some(upper)) = (o.cost, o.slack_upper) else {
         return part(
             Verdict::Bad,
-            "nothing can be shown of how near this map is to the cheapest way".into(),
+            "nothing can be shown of how near this map is to the optimal one".into(),
         );
     };
-    if o.unbounded > 0.0 {
-        return part(
-            Verdict::Bad,
-            format!(
-                "this map is not shown to be near optimal: at {} of its points the potential has no least value to compare its cost with",
-                percent(o.unbounded)
-            ),
-        );
-    }
     // E l(T - E T), recovered from the share.
     let of_spread = o.share_of_spread.unwrap_or(f64::INFINITY);
     let spread = if of_spread > 0.0 {
@@ -141,27 +197,58 @@ fn optimality(o: &Optimality) -> Part {
     let beyond = o.share_beyond_shift.unwrap_or(f64::INFINITY);
     let negligible = of_spread <= NOTHING;
     if share > FAR && !(negligible && share < 1.0) {
+        let least = o
+            .excess_lower
+            .map(|e| format!("; at least {} is", percent_below((e / cost).min(1.0))))
+            .unwrap_or_default();
         return part(
             Verdict::Bad,
             if share >= 1.0 {
-                "this map is not near optimal as far as can be shown: all of its cost may be avoidable (95 % confidence)".into()
+                format!(
+                    "this map is not near optimal as far as can be shown: all of its cost may be avoidable (95 % confidence{least})"
+                )
             } else {
                 format!(
-                    "this map is not near optimal as far as can be shown: up to {} of its cost is avoidable (95 % confidence)",
+                    "this map is not near optimal as far as can be shown: up to {} of its cost is avoidable (95 % confidence{least})",
                     percent(share)
                 )
             },
         );
     }
+    let least = match o.excess_lower {
+        Some(e) if e < cost => format!(", at least {} more", percent_below(e / (cost - e))),
+        _ => String::new(),
+    };
+    let searched = if o.search_missed_upper > 0.0 {
+        format!(
+            "; of {} points searched again the first search had missed the minimum of {}, so of at most {} of all",
+            o.searched_again,
+            if o.search_missed == 0.0 {
+                "none".into()
+            } else {
+                format!("{:.0}", o.search_missed * o.searched_again as f64)
+            },
+            percent(o.search_missed_upper)
+        )
+    } else {
+        String::new()
+    };
     let mut words = format!(
-        "moving the source by this map costs at most {} more than the cheapest way to reach the same points (95 % confidence)",
+        "this map costs at most {} more than the optimal map to the points it reaches{least} (95 % confidence{searched})",
         percent(share / (1.0 - share))
     );
-    let mut verdict = if share <= NEAR || negligible {
+    let mut verdict = if (share <= NEAR && of_spread <= SOMETHING) || negligible {
         Verdict::Good
     } else {
         Verdict::Limited
     };
+    // Points that are all the same have no spread but rounding.
+    if of_spread > SOMETHING && of_spread < 1e3 && share <= NEAR {
+        words.push_str(&format!(
+            ", which is up to {} of the spread of these points",
+            percent(of_spread)
+        ));
+    }
     if !negligible && beyond > NEAR_BEYOND {
         // Most of the cost is a common shift, of which no map has a choice.
         if beyond > FAR_BEYOND {
@@ -181,113 +268,242 @@ fn optimality(o: &Optimality) -> Part {
     part(verdict, words)
 }
 
-/// Whether a mismatch is seen at all, and whether it is large.
-fn seen(m: &Mismatch) -> Option<(f64, f64, bool, bool)> {
-    let (e, floor) = (m.energy_distance?, m.noise_floor?);
-    let scale = m.spread.unwrap_or(0.0);
-    let there = e > floor && m.p_value.is_none_or(|p| p < 0.05);
-    Some((e, floor, there, e > AWAY * scale))
+/// What an energy distance that is told from nothing is beside the floor, the linear map and the spread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Size {
+    Close,
+    Away,
+    NotThere,
 }
 
-fn arrival(m: &Mismatch) -> Part {
-    if m.spread == Some(0.0) {
-        return Part {
-            words: "whether it reaches the target cannot be said, whose points are all the same"
-                .into(),
-            verdict: Verdict::CannotSay,
+fn size(a: &Arrival) -> Size {
+    let e = a.energy_distance.unwrap_or(f64::INFINITY);
+    let floor = a.noise_floor.unwrap_or(0.0);
+    let spread = a.spread.unwrap_or(0.0);
+    let uvp = a.uvp_lower.unwrap_or(0.0);
+    // A linear map that is at the floor itself leaves nothing to be better than.
+    let no_better = a
+        .linear_energy_distance
+        .is_some_and(|l| l > floor && e > floor && e >= NO_BETTER * l);
+    if e > AWAY * spread || uvp > AWAY_UVP || no_better {
+        Size::NotThere
+    } else if e <= CLOSE_FLOORS * floor && uvp <= CLOSE_UVP {
+        Size::Close
+    } else {
+        Size::Away
+    }
+}
+
+/// Words and verdict of one direction; `to` is what is to be reached.
+fn arrival(a: &Arrival, by_class: bool, to: &str) -> Part {
+    let part = |verdict, words: String| Part { words, verdict };
+    if a.spread == Some(0.0) {
+        return part(
+            Verdict::CannotSay,
+            format!("whether it reaches {to} cannot be said, whose points are all the same"),
+        );
+    }
+    let (Some(e), Some(floor), Some(p)) = (a.energy_distance, a.noise_floor, a.p_value) else {
+        return part(
+            Verdict::CannotSay,
+            format!("whether it reaches {to} cannot be said"),
+        );
+    };
+    if by_class {
+        return match &a.by_class {
+            Some(classes) => arrival_by_class(a, classes, to),
+            None => part(
+                if a.differ() && size(a) == Size::NotThere {
+                    Verdict::Bad
+                } else {
+                    Verdict::Limited
+                },
+                format!(
+                    "whether classes arrive at their own cannot be said, since the points have none; all together {}",
+                    whole(a, e, floor, p, to)
+                ),
+            ),
         };
     }
-    let Some((e, floor, there, large)) = seen(m) else {
-        return Part {
-            words: "whether it reaches the target cannot be said".into(),
-            verdict: Verdict::CannotSay,
-        };
+    let weak = floor > AWAY * a.spread.unwrap_or(0.0);
+    let mut words = whole(a, e, floor, p, to);
+    let verdict = if !a.differ() {
+        if weak {
+            words.push_str(", which so few points would not show");
+            Verdict::Limited
+        } else {
+            Verdict::Good
+        }
+    } else if size(a) == Size::NotThere {
+        Verdict::Bad
+    } else {
+        Verdict::Limited
     };
+    part(verdict, words)
+}
+
+/// The words about all points together.
+fn whole(a: &Arrival, e: f64, floor: f64, p: f64, to: &str) -> String {
+    let [n, m] = a.points;
     // The unbiased estimate may be below zero, the distance is not.
     let figures = format!(
-        "energy distance {}; chance alone shows up to {}",
+        "energy distance {}, noise floor {}, p = {} with {n} + {m} points",
         short(e.max(0.0)),
-        short(floor)
+        short(floor),
+        short(p)
     );
-    match (there, large) {
-        (true, true) => Part {
-            words: format!(
-                "it does not reach the target: {}",
-                figures.replace(';', ",")
-            ),
-            verdict: Verdict::Bad,
-        },
-        (true, false) => Part {
-            words: format!(
-                "where the points arrive is close to the target, but not the same ({figures})"
-            ),
-            verdict: Verdict::Limited,
-        },
-        (false, _) => {
-            let weak = floor > AWAY * m.spread.unwrap_or(0.0);
-            let mut words = format!("where they arrive cannot be told from the target ({figures})");
-            if weak {
-                words.push_str(", which so few points would not show");
-            }
-            Part {
-                words,
-                verdict: if weak {
-                    Verdict::Limited
-                } else {
-                    Verdict::Good
-                },
-            }
-        }
+    if !a.differ() {
+        return format!("where they arrive cannot be told from {to} ({figures})");
     }
-}
-
-/// Said only where it falls short.
-fn backward(m: &Mismatch) -> Part {
-    let mut part = arrival(m);
-    part.words = match (part.verdict, seen(m)) {
-        (Verdict::Bad, Some((e, floor, ..))) => format!(
-            "the backward map does not reach the source: energy distance {}, chance alone shows up to {}",
-            short(e),
-            short(floor)
-        ),
+    let shown = match a.evidence.first() {
+        Some(v) if v.part != "energy distance" => format!("; {} shows it most", v.place),
         _ => String::new(),
     };
-    part
+    let least = a.uvp_lower.map_or(String::new(), |u| {
+        format!(
+            "; in the mean square they are at least {} apart, {} of the variance",
+            a.w2_lower.map_or("-".into(), short),
+            percent_below(u / 100.0)
+        )
+    });
+    match size(a) {
+        Size::Close => {
+            format!(
+                "where they arrive is close to {to}, but not the same ({figures}{shown}{least})"
+            )
+        }
+        Size::Away => format!("where they arrive is away from {to} ({figures}{shown}{least})"),
+        Size::NotThere => format!("it does not reach {to} ({figures}{shown}{least})"),
+    }
 }
 
-fn notes(c: &mut Certificate, effective: [f64; 2], by_class: bool) {
-    let o = &c.optimality;
-    let mut notes = Vec::new();
-    if o.search_missed > 0.0 {
-        notes.push(format!(
-            "certificate: for {} of {} points searched again from thirty more starts a lower value was found; the slack is too small there by {} on average, \
-             which its upper bound includes",
-            percent(o.search_missed),
-            o.searched_again,
-            o.slack_missed.map_or("an unknown amount".into(), short)
-        ));
-    }
-    if o.unbounded > 0.0 {
-        notes.push(format!(
-            "certificate: at {} of the points the potential has no least value; the slack and the dual value cannot be said",
-            percent(o.unbounded)
-        ));
-    }
-    if o.not_converged > o.unbounded + 1e-3 {
-        notes.push(format!(
-            "certificate: {} of the searches did not meet their tolerance; the slack may be too small there",
-            percent(o.not_converged)
-        ));
-    }
-    if o.slack_upper.is_none() && o.unbounded == 0.0 {
-        notes.push(
-            "certificate: too few different points for a confidence bound of the slack".into(),
+fn arrival_by_class(a: &Arrival, classes: &super::ArrivalByClass, to: &str) -> Part {
+    let part = |verdict, words: String| Part { words, verdict };
+    let (Some(p), Some(worst)) = (classes.p_value, classes.worst()) else {
+        return part(
+            Verdict::CannotSay,
+            "whether classes arrive at their own cannot be said: no class has enough points".into(),
         );
+    };
+    let count = classes.classes.len();
+    let ClassArrival { class, test } = worst;
+    let [n, m] = test.points;
+    let figures = format!(
+        "worst of {count} classes {class:?}: energy distance {}, noise floor {}, p = {} with {n} + {m} points, {} for all classes",
+        test.energy_distance
+            .map_or("-".into(), |e| short(e.max(0.0))),
+        test.noise_floor.map_or("-".into(), short),
+        test.p_value.map_or("-".into(), short),
+        short(p)
+    );
+    if p > LEVEL {
+        let mut words =
+            format!("where they arrive cannot be told from {to}, class by class ({figures})");
+        let mut verdict = Verdict::Good;
+        if !classes.not_tested.is_empty() {
+            words.push_str(&format!(
+                "; nothing can be said of {}",
+                names(&classes.not_tested)
+            ));
+            verdict = Verdict::Limited;
+        }
+        let fewest = classes
+            .classes
+            .iter()
+            .map(|c| c.test.points[0].min(c.test.points[1]))
+            .min();
+        if fewest.is_some_and(|n| n < FEW) {
+            words.push_str(&format!(
+                "; some classes have fewer than {FEW} points, which would show little"
+            ));
+            verdict = Verdict::Limited;
+        }
+        return part(verdict, words);
+    }
+    // A class is its own target: its energy distance beside its floor and the spread of all.
+    let e = test.energy_distance.unwrap_or(f64::INFINITY);
+    let floor = test.noise_floor.unwrap_or(0.0);
+    if e > AWAY * a.spread.unwrap_or(0.0) {
+        part(
+            Verdict::Bad,
+            format!("it does not carry every class to its own ({figures})"),
+        )
+    } else if e <= CLOSE_FLOORS * floor {
+        part(
+            Verdict::Limited,
+            format!("where the classes arrive is close to {to}, but not the same ({figures})"),
+        )
+    } else {
+        part(
+            Verdict::Limited,
+            format!("where some classes arrive is away from {to} ({figures})"),
+        )
+    }
+}
+
+fn names(all: &[String]) -> String {
+    let some: Vec<String> = all.iter().take(3).map(|n| format!("class {n:?}")).collect();
+    let rest = all.len() - some.len();
+    if rest > 0 {
+        format!("{} and {rest} more", some.join(", "))
+    } else {
+        some.join(" and ")
+    }
+}
+
+fn notes(c: &mut Certificate, by_class: bool) {
+    let mut notes = Vec::new();
+    let gaps = [
+        ("", Some(&c.optimality)),
+        ("backward: ", c.backward_optimality.as_ref()),
+    ];
+    for (which, o) in gaps.into_iter().filter_map(|(w, o)| Some((w, o?))) {
+        if o.search_missed > 0.0 {
+            notes.push(format!(
+                "certificate: {which}for {} of {} points searched again a lower value was found; the slack is too small there by {} on average, \
+                 which its upper bound includes for the points searched again only",
+                percent(o.search_missed),
+                o.searched_again,
+                o.slack_missed.map_or("an unknown amount".into(), short)
+            ));
+        }
+        if o.on_surface > 0.01 {
+            notes.push(format!(
+                "certificate: {which}for {} of the points the least value lies on the surface of the ball that holds the source: outside of its points the potential falls off",
+                percent(o.on_surface)
+            ));
+        }
+        if o.not_converged > 1e-3 {
+            notes.push(format!(
+                "certificate: {which}{} of the inner minimisations did not meet their tolerance; the slack may be too small there",
+                percent(o.not_converged)
+            ));
+        }
+        if o.slack_upper.is_none() && o.slack.is_some() {
+            notes.push(format!(
+                "certificate: {which}too few different points for a confidence bound of the slack"
+            ));
+        }
     }
     if by_class {
         notes.push(
-            "certificate: the model was fitted class by class; a small slack says that it is near optimal within classes too, a large one is no fault".into(),
+            "certificate: the model was fitted class by class; a small optimality gap says that it is near optimal within classes too, a large one is no fault".into(),
         );
+    }
+    let arrivals = [Some(&c.forward), c.backward.as_ref()];
+    let mut lost: Vec<String> = arrivals
+        .into_iter()
+        .flatten()
+        .filter_map(|a| a.by_class.as_ref())
+        .flat_map(|b| b.not_tested.clone())
+        .collect();
+    lost.sort();
+    lost.dedup();
+    if !lost.is_empty() {
+        notes.push(format!(
+            "certificate: {} cannot be judged: fewer than two points on a side",
+            names(&lost)
+        ));
     }
     if c.origin == Origin::Fitted {
         notes.push(
@@ -296,10 +512,12 @@ fn notes(c: &mut Certificate, effective: [f64; 2], by_class: bool) {
         );
     }
     if let Some(b) = c.bracket.as_ref().filter(|b| !b.all) {
+        let [n, m] = c.points;
+        let effective = c.effective_points;
         notes.push(format!(
             "certificate: the sample bracket is that of {} random points of each side{}",
             b.points,
-            if effective[0] < c.points[0] as f64 - 0.5 || effective[1] < c.points[1] as f64 - 0.5 {
+            if effective[0] < n as f64 - 0.5 || effective[1] < m as f64 - 0.5 {
                 ", drawn by weight"
             } else {
                 ""
@@ -316,7 +534,23 @@ fn percent(share: f64) -> String {
         "an unknown share".into()
     } else if p < 0.01 {
         "0.01 %".into()
-    } else if p < 0.1 {
+    } else {
+        digits(p)
+    }
+}
+
+/// The same for "at least": what is less than a hundredth of a percent is nothing.
+fn percent_below(share: f64) -> String {
+    let p = 100.0 * share;
+    if p.is_finite() && p < 0.01 {
+        "0 %".into()
+    } else {
+        percent(share)
+    }
+}
+
+fn digits(p: f64) -> String {
+    if p < 0.1 {
         format!("{p:.2} %")
     } else if p < 10.0 {
         format!("{p:.1} %")
@@ -335,26 +569,32 @@ impl Certificate {
     /// The figures, without sentence and notes.
     pub(crate) fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |x: Option<f64>| x.map_or("-".into(), short);
-        let o = &self.optimality;
-        writeln!(
-            f,
-            "slack {} (at most {} at 95 %; 95 % of the points below {}), {} of the cost {}",
-            number(o.slack),
-            number(o.slack_upper),
-            number(o.slack_quantile_95),
-            o.share.map_or("-".into(), |s| if s < 1e-4 {
-                "below 0.01 %".into()
-            } else {
-                percent(s)
-            }),
-            number(o.cost)
-        )?;
+        let gaps = [
+            ("optimality gap", Some(&self.optimality)),
+            ("backward", self.backward_optimality.as_ref()),
+        ];
+        for (title, o) in gaps.into_iter().filter_map(|(t, o)| Some((t, o?))) {
+            writeln!(
+                f,
+                "{title}: slack {} (at most {} at 95 %; 95 % of the points below {}), {} of the cost {}; gap at least {}",
+                number(o.slack),
+                number(o.slack_upper),
+                number(o.slack_quantile_95),
+                o.share.map_or("-".into(), |s| if s < 1e-4 {
+                    "below 0.01 %".into()
+                } else {
+                    percent(s)
+                }),
+                number(o.cost),
+                o.excess_lower.map_or("0".into(), short)
+            )?;
+        }
         write!(
             f,
             "dual value {} +- {} beside the cost {}",
             number(self.value.dual),
             number(self.value.standard_error),
-            number(o.cost)
+            number(self.optimality.cost)
         )?;
         if let Some(b) = &self.bracket {
             write!(
@@ -370,20 +610,68 @@ impl Certificate {
         if let Some(c) = &self.convexity {
             writeln!(
                 f,
-                "potential not convex at {} of {} points (least eigenvalue {})",
+                "potential not convex at {} of {} points (eigenvalues of I + g'' from {} to {})",
                 c.share_not_convex.map_or("-".into(), |s| if s == 0.0 {
                     "none".into()
                 } else {
                     percent(s)
                 }),
                 c.points,
-                number(c.least_eigenvalue)
+                number(c.least_eigenvalue),
+                number(c.largest_eigenvalue)
             )?;
         }
-        writeln!(
-            f,
-            "(a small slack bounds the cost; how far the map itself is from the best one it bounds only where the potential is smooth)"
-        )
+        if let Some(e) = &self.map_error {
+            match e.uvp_upper {
+                Some(u) => writeln!(
+                    f,
+                    "map error: L2-UVP to the optimal map to the same points at most {} %, if the potential's curvature along these segments stays below {}",
+                    short(u),
+                    short(e.curvature)
+                )?,
+                None => writeln!(
+                    f,
+                    "map error: the bound of the L2-UVP is above 100 % (curvature up to {}), so it says nothing",
+                    short(e.curvature)
+                )?,
+            }
+        }
+        let reached = [
+            (
+                "W2 from the points reached to the target",
+                Some(&self.forward),
+            ),
+            ("backward to the source", self.backward.as_ref()),
+        ];
+        let words: Vec<String> = reached
+            .into_iter()
+            .filter_map(|(t, a)| {
+                let a = a?;
+                Some(match (a.w2_lower, a.uvp_lower) {
+                    (Some(w), Some(u)) => format!(
+                        "{t} at least {} ({} of the variance)",
+                        short(w),
+                        percent_below(u / 100.0)
+                    ),
+                    _ => format!("{t}: no bound above 0"),
+                })
+            })
+            .collect();
+        writeln!(f, "{}", words.join("; "))?;
+        if let Some(p) = &self.path {
+            let errors: Vec<String> = p
+                .times
+                .iter()
+                .zip(&p.return_error)
+                .map(|(t, e)| format!("{} at t = {t}", number(*e)))
+                .collect();
+            writeln!(
+                f,
+                "the way back along the characteristics misses the start by, in % of the variance: {}",
+                errors.join(", ")
+            )?;
+        }
+        Ok(())
     }
 }
 

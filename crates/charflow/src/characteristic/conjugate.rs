@@ -108,6 +108,8 @@ pub struct Conjugate<P: Potential<T>, T: Scalar> {
     inverse: [[T; BLOCK]; MEMORY],
     columns: Columns,
     evaluations: u64,
+    /// Centre `[d]` and radius of the ball that the minimum is taken over.
+    ball: Option<(Vec<T>, T)>,
 }
 
 impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
@@ -131,7 +133,15 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
             inverse: [[T::ZERO; BLOCK]; MEMORY],
             columns: Columns::new(d),
             evaluations: 0,
+            ball: None,
         }
+    }
+
+    /// Takes minima over the ball of this centre `[d]` and radius from now on, by projected steps: what would leave it goes along its surface.
+    ///
+    /// A point on the surface is done where the part of `R` along the surface is small and the rest points outwards. (Only [`Search::radius`] refuses steps; it stays infinite then.)
+    pub fn within(&mut self, centre: &[f64], radius: f64) {
+        self.ball = Some((centre.iter().map(|c| T::of(*c)).collect(), T::of(radius)));
     }
 
     /// Starts counting anew.
@@ -169,6 +179,8 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
         let mut noise = [T::ZERO; BLOCK];
         self.trial[n..].fill(T::of(end.time()));
         self.trial[..n].copy_from_slice(&z[..n]);
+        self.project();
+        z[..n].copy_from_slice(&self.trial[..n]);
         self.evaluate(potential, cost, sign, given, work, &mut h, &mut noise);
         self.z.copy_from_slice(&z[..n]);
         self.r.copy_from_slice(&self.r_trial);
@@ -193,11 +205,12 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
                 }
             }
             let squares = dots(d, &self.r, &self.r);
+            let free = self.free_squares(d, &squares);
             let mut all = true;
             for s in 0..BLOCK {
                 let near = distances[s] + dimension;
-                found[s].residual = squares[s].f64();
-                found[s].converged = squares[s] <= tolerance * near;
+                found[s].residual = free[s].f64();
+                found[s].converged = free[s] <= tolerance * near;
                 all &= found[s].converged || s >= count;
                 // Squares from here on: no step is longer than twice the way to the given point, or so.
                 distances[s] = T::of(4.0) * near;
@@ -222,7 +235,8 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
                     self.trial[i] = self.z[i] + step[s] * self.direction[i];
                 }
             }
-            let outside = dots(d, &self.trial, &self.trial);
+            self.project();
+            let outside = dots(d, &self.trial[..n], &self.trial[..n]);
             let mut h_trial = [T::ZERO; BLOCK];
             let mut noise_trial = [T::ZERO; BLOCK];
             self.evaluate(
@@ -294,6 +308,60 @@ impl<P: Potential<T>, T: Scalar> Conjugate<P, T> {
             found[s].stopped_at_radius = held_back[s] && !found[s].converged;
         }
         found
+    }
+
+    /// Brings the trial points back to the ball, if there is one.
+    fn project(&mut self) {
+        let Some((centre, radius)) = &self.ball else {
+            return;
+        };
+        let mut squares = [T::ZERO; BLOCK];
+        for (row, c) in self.trial.chunks_exact(BLOCK).zip(centre) {
+            for s in 0..BLOCK {
+                squares[s] += (row[s] - *c) * (row[s] - *c);
+            }
+        }
+        let factor = squares.map(|q| {
+            if q > *radius * *radius {
+                T::of(radius.f64() / q.f64().sqrt())
+            } else {
+                T::ONE
+            }
+        });
+        for (row, c) in self.trial.chunks_exact_mut(BLOCK).zip(centre) {
+            for s in 0..BLOCK {
+                if factor[s] != T::ONE {
+                    row[s] = *c + factor[s] * (row[s] - *c);
+                }
+            }
+        }
+    }
+
+    /// `|R|^2` of the lanes; of those on the surface of the ball that would leave it, of what is along the surface. These forget their corrections, which are those of other directions.
+    fn free_squares(&mut self, d: usize, squares: &[T; BLOCK]) -> [T; BLOCK] {
+        let mut free = *squares;
+        let Some((centre, radius)) = &self.ball else {
+            return free;
+        };
+        let (mut size, mut along) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
+        for k in 0..d {
+            for s in 0..BLOCK {
+                let away = self.z[k * BLOCK + s] - centre[k];
+                size[s] += away * away;
+                along[s] += away * self.r[k * BLOCK + s];
+            }
+        }
+        let near_surface = T::of((1.0 - 1e-6) * radius.f64() * radius.f64());
+        for s in 0..BLOCK {
+            if size[s] >= near_surface && along[s] < T::ZERO {
+                let normal = along[s].f64().powi(2) / size[s].f64();
+                free[s] = T::of((squares[s].f64() - normal).max(0.0));
+                for inverse in &mut self.inverse {
+                    inverse[s] = T::ZERO;
+                }
+            }
+        }
+        free
     }
 
     /// `direction = -H R`, `H` being the L-BFGS inverse of the corrections so far: the two loops, over all lanes. A correction that a lane lacks is zero there.

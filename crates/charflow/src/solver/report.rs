@@ -104,6 +104,8 @@ pub struct Solution {
     pub points: (Samples, Samples),
     /// Whether `points` are points the map was fitted to.
     pub fitted: bool,
+    /// Whether `points`, though held out, chose the model or ended the fit: with enough held-out points others judge.
+    pub chose: bool,
     /// How the solve ended.
     pub outcome: Outcome,
     /// Losses over steps.
@@ -118,6 +120,8 @@ impl Solution {
     pub fn origin(&self) -> Origin {
         if self.fitted {
             Origin::Fitted
+        } else if self.chose {
+            Origin::Choosing
         } else {
             Origin::HeldOut
         }

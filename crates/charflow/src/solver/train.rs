@@ -5,7 +5,6 @@ use super::config::{Config, LARGEST_LINEAR};
 use super::observer::{Observer, Progress};
 use super::optimiser::Optimiser;
 use super::report::{HistoryRow, Outcome, Report, Solution};
-use crate::certificate::mismatch;
 use crate::characteristic::conjugate::{Found, Search};
 use crate::cost::{self, Cost, has_linear_maps};
 use crate::error::{Error, Result};
@@ -18,6 +17,8 @@ use crate::potential::network::initial_parameters;
 use crate::potential::{ClosedForm, Isa, Potential, Shape, WarmPotential};
 use crate::problem::{Pairing, Problem, Split};
 use crate::samples::{Samples, Scaling};
+use crate::statistics::cloud;
+use crate::statistics::two_sample::{Pool, RELABELLINGS};
 use charflow_kernels::distance::Cloud;
 use charflow_kernels::lanes::AdamStep;
 use rand::{RngExt, SeedableRng};
@@ -1198,14 +1199,26 @@ impl<'a> Training<'a> {
         let seed = self.config.seed;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut draw =
-            |samples: &Samples| mismatch::Cloud::draw(samples, TESTED, &mut rng, &mut Vec::new());
+            |samples: &Samples| cloud::Cloud::draw(samples, TESTED, &mut rng, &mut Vec::new());
         let [source, target] = self.problem.given();
         let (Ok(x), Ok(y)) = (draw(source), draw(target)) else {
             return false;
         };
         let d = self.problem.dim();
-        let p_value =
-            |moved: Result<Vec<f64>>, from, to| mismatch::p_value(&moved.ok()?, from, to, d, seed);
+        let p_value = |moved: Result<Vec<f64>>, from: &cloud::Cloud, to: &cloud::Cloud| {
+            let moved = moved.ok()?;
+            let sides = [
+                (&moved[..], from.weights.as_deref()),
+                (&to.points[..], to.weights.as_deref()),
+            ];
+            let pool = Pool::new(sides, d, RELABELLINGS, seed).ok()?;
+            let all = pool.energy_distances();
+            let above = all
+                .iter()
+                .filter(|e| **e >= all[0] - 1e-9 * all[0].abs())
+                .count();
+            Some(above as f64 / all.len() as f64)
+        };
         let forward = p_value(map.forward(&x.points), &x, &y);
         let backward = p_value(map.backward(&y.points), &y, &x);
         [forward, backward].iter().flatten().any(|&p| p < MISSES)
@@ -1340,11 +1353,12 @@ impl<'a> Training<'a> {
         let map = self.map_of(&self.state.best, self.state.best_step)?;
         let [source, target] = self.problem.given();
         let map = map.with_bounds(Bounds::of(source), Bounds::of(target));
-        let (points, fitted) = self.judging_points()?;
+        let (points, fitted, chose) = self.judging_points()?;
         Ok(Solution {
             map,
             points,
             fitted,
+            chose,
             outcome,
             report: Report {
                 outcome,
@@ -1367,9 +1381,12 @@ impl<'a> Training<'a> {
 
 impl Training<'_> {
     /// Points to judge the map on: the held-out ones, or, if there are none, those it was fitted to (and true).
-    fn judging_points(&self) -> Result<((Samples, Samples), bool)> {
+    ///
+    /// Also whether the map was fitted to them, and whether they chose the model.
+    fn judging_points(&self) -> Result<((Samples, Samples), bool, bool)> {
         let fitted = self.judge.is_none();
-        let side = |samples: &Samples, split: &Split| {
+        let mut chose = false;
+        let mut side = |samples: &Samples, split: &Split| {
             let rows = if fitted {
                 &split.train
             } else {
@@ -1379,21 +1396,21 @@ impl Training<'_> {
             let mut rows: Vec<u32> = rows.iter().copied().filter(weighs).collect();
             // Where enough are left, those that chose the model do not judge it.
             if !fitted && rows.len() >= CHOOSING + FRESH {
-                let chose = choosing(&split.held_out);
-                rows.retain(|i| chose.binary_search(i).is_err());
+                let chosen = choosing(&split.held_out);
+                rows.retain(|i| chosen.binary_search(i).is_err());
+            } else {
+                chose = !fitted;
             }
             let count = rows.len().min(JUDGED_AT_MOST);
             // Evenly through the file, which may be in some order.
             let some: Vec<u32> = (0..count).map(|k| rows[k * rows.len() / count]).collect();
             samples.select(&some)
         };
-        Ok((
-            (
-                side(self.problem.given()[0], &self.splits.0)?,
-                side(self.problem.given()[1], &self.splits.1)?,
-            ),
-            fitted,
-        ))
+        let points = (
+            side(self.problem.given()[0], &self.splits.0)?,
+            side(self.problem.given()[1], &self.splits.1)?,
+        );
+        Ok((points, fitted, chose))
     }
 }
 

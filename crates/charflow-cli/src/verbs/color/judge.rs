@@ -2,7 +2,7 @@
 
 use super::pair::{Finish, JUDGED, Side, colors, histograms, pixels, recolored};
 use crate::failure::Result;
-use charflow::certificate::{mismatch_between, noise_in};
+use charflow::certificate::{energy_distance_between, noise_in};
 use charflow::map::IdentityMap;
 use charflow_io::picture::Picture;
 use charflow_lab::baselines::{self, Baseline};
@@ -57,7 +57,7 @@ impl Wanted {
             method: method.into(),
             emd: emd(&found, &self.histograms),
             histogram_intersection: histogram_intersection(&found, &self.histograms),
-            energy_distance: mismatch_between(
+            energy_distance: energy_distance_between(
                 &colors(result, &some, None),
                 &self.colors,
                 CHANNELS,

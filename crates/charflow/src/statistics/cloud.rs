@@ -1,12 +1,13 @@
-//! How far two clouds are from having one law, beside what chance alone would show.
+//! The points that take part in a judgement: coordinates in the user's units, weights, classes; and the energy distance of two such clouds,
 //!
 //! ```text
 //! ED(P, Q) = 2 E|X - Y| - E|X - X'| - E|Y - Y'|
 //! ```
 //!
-//! The U-statistic of [`crate::loss::energy_distance()`]; its noise floor, the 95 % quantile of the same statistic between two disjoint random draws of one
-//! cloud, of the same sizes; and the p-value of a relabelling test (Szekely and Rizzo, "Testing for equal distributions in high dimension", 2004).
+//! the U-statistic of [`crate::loss::energy_distance()`].
 
+use super::finite;
+use super::two_sample::Pool;
 use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::loss::energy_distance;
@@ -14,13 +15,9 @@ use crate::map::check_points;
 use crate::samples::{Samples, effective_number};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
-/// Points of each side in a relabelling test.
-const TEST_POINTS: usize = 750;
-
-/// Random divisions for a noise floor or a p-value.
-const DIVISIONS: usize = 400;
+/// Points of which [`noise_in`] makes random halves.
+const HALVED: usize = 10_000;
 
 /// The points that take part, in the user's units.
 pub(crate) struct Cloud {
@@ -81,7 +78,7 @@ impl Cloud {
         (cloud, places)
     }
 
-    /// The points of the given places, their weights scaled to sum to one, without classes.
+    /// The points of the given places, their weights scaled to sum to one.
     pub fn part(&self, places: &[usize], d: usize) -> Self {
         let weights = self.weights.as_ref().and_then(|w| {
             let sum: f64 = places.iter().map(|&i| w[i]).sum();
@@ -91,7 +88,10 @@ impl Cloud {
         Cloud {
             points: rows_of(&self.points, places, d),
             weights,
-            classes: None,
+            classes: self
+                .classes
+                .as_ref()
+                .map(|c| places.iter().map(|&i| c[i].clone()).collect()),
             rows: places.iter().map(|&i| self.rows[i]).collect(),
         }
     }
@@ -204,7 +204,8 @@ fn centred(clouds: &[&[f64]], d: usize) -> (Vec<Vec<f32>>, f64) {
     (narrow, unit)
 }
 
-pub(crate) fn mismatch(moved: &[f64], from: &Cloud, to: &Cloud, d: usize) -> f64 {
+/// The energy distance of `moved`, which have the weights of `from`, to the points of `to`.
+pub(crate) fn energy_distance_to(moved: &[f64], from: &Cloud, to: &Cloud, d: usize) -> f64 {
     let (clouds, unit) = centred(&[moved, &to.points], d);
     let narrow = |w: &Option<Vec<f64>>| {
         w.as_ref()
@@ -254,139 +255,6 @@ pub(crate) fn some_rows(cloud: &Cloud, most: usize, d: usize, rng: &mut ChaCha8R
     }
 }
 
-/// All distances of a small set of points, to divide it many times.
-struct Distances {
-    n: usize,
-    matrix: Vec<f32>,
-    row_sums: Vec<f64>,
-    total: f64,
-}
-
-impl Distances {
-    fn new(points: &[&[f64]], d: usize) -> (Self, f64) {
-        let flat: Vec<f64> = points.iter().flat_map(|p| p.iter().copied()).collect();
-        let (narrow, unit) = centred(&[&flat], d);
-        let x = &narrow[0];
-        let n = points.len();
-        let mut matrix = vec![0.0f32; n * n];
-        matrix.par_chunks_mut(n).enumerate().for_each(|(i, row)| {
-            for (j, out) in row.iter_mut().enumerate() {
-                let mut sum = 0.0f32;
-                for k in 0..d {
-                    let v = x[i * d + k] - x[j * d + k];
-                    sum += v * v;
-                }
-                *out = sum.sqrt();
-            }
-        });
-        let row_sums: Vec<f64> = matrix
-            .chunks_exact(n)
-            .map(|row| row.iter().map(|&v| f64::from(v)).sum())
-            .collect();
-        let total = row_sums.iter().sum();
-        (
-            Distances {
-                n,
-                matrix,
-                row_sums,
-                total,
-            },
-            unit,
-        )
-    }
-
-    /// The energy distance between the rows `part` and all others.
-    fn divided(&self, part: &[usize]) -> f64 {
-        let (k, rest) = (part.len() as f64, (self.n - part.len()) as f64);
-        let mut inside = 0.0;
-        let mut touching = 0.0;
-        for &i in part {
-            let row = &self.matrix[i * self.n..(i + 1) * self.n];
-            inside += sum_of(row, part);
-            touching += self.row_sums[i];
-        }
-        let across = touching - inside;
-        let outside = self.total - inside - 2.0 * across;
-        2.0 * across / (k * rest) - inside / (k * (k - 1.0)) - outside / (rest * (rest - 1.0))
-    }
-
-    /// The statistic of `DIVISIONS` random divisions into `k` and the rest, ascending.
-    fn random_divisions(&self, k: usize, seed: u64) -> Vec<f64> {
-        let mut all: Vec<f64> = (0..DIVISIONS)
-            .into_par_iter()
-            .map(|i| {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(i as u64 + 1);
-                let mut part = rand::seq::index::sample(&mut rng, self.n, k).into_vec();
-                part.sort_unstable();
-                self.divided(&part)
-            })
-            .collect();
-        all.sort_by(f64::total_cmp);
-        all
-    }
-}
-
-/// The sum of the values at `places`, in eight lanes: in one, each addition would wait for the one before.
-fn sum_of(values: &[f32], places: &[usize]) -> f64 {
-    let (whole, rest) = places.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for places in whole {
-        for (lane, &j) in lanes.iter_mut().zip(places) {
-            *lane += f64::from(values[j]);
-        }
-    }
-    let rest: f64 = rest.iter().map(|&j| f64::from(values[j])).sum();
-    lanes.iter().sum::<f64>() + rest
-}
-
-/// The 95 % quantile of the statistic for clouds of `sizes` points of one law, from random halves of `cloud`.
-///
-/// The statistic's null distribution scales as `1/n + 1/m`, so halves of other sizes than asked for are scaled by that.
-pub(crate) fn noise_floor(cloud: &Cloud, sizes: [usize; 2], d: usize, seed: u64) -> Option<f64> {
-    let n = cloud.len(d);
-    if n < 4 {
-        return None;
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(7);
-    let rows = some_rows(cloud, 2 * TEST_POINTS, d, &mut rng);
-    let points: Vec<&[f64]> = rows
-        .iter()
-        .map(|&i| &cloud.points[i * d..(i + 1) * d])
-        .collect();
-    let (distances, unit) = Distances::new(&points, d);
-    let k = points.len() / 2;
-    let all = distances.random_divisions(k, seed);
-    let quantile = all[(0.95 * (DIVISIONS - 1) as f64).round() as usize];
-    let rate = |a: usize, b: usize| 1.0 / a as f64 + 1.0 / b as f64;
-    // Random halves of a finite set are a little further apart than independent draws of its law (each point that is in one half is missing in
-    // the other); with hundreds of points that is below the quantile's own error.
-    finite(unit * quantile * rate(sizes[0], sizes[1]) / rate(k, points.len() - k))
-}
-
-/// The relabelling test of `moved` against the points of `to`, on at most 750 points of each.
-pub(crate) fn p_value(moved: &[f64], from: &Cloud, to: &Cloud, d: usize, seed: u64) -> Option<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(8);
-    let (a, b) = (
-        some_rows(from, TEST_POINTS, d, &mut rng),
-        some_rows(to, TEST_POINTS, d, &mut rng),
-    );
-    let mut points: Vec<&[f64]> = a.iter().map(|&i| &moved[i * d..(i + 1) * d]).collect();
-    points.extend(b.iter().map(|&j| &to.points[j * d..(j + 1) * d]));
-    let (distances, _) = Distances::new(&points, d);
-    let part: Vec<usize> = (0..a.len()).collect();
-    if a.len() < 2 || b.len() < 2 {
-        return None;
-    }
-    let found = distances.divided(&part);
-    let all = distances.random_divisions(a.len(), seed);
-    // A hair of tolerance: on tied data the same division can come out a rounding apart.
-    let above = all.iter().filter(|&&s| s >= found - 1e-9).count();
-    Some((1 + above) as f64 / (1 + DIVISIONS) as f64)
-}
-
 /// A cloud of points of equal weight, at least two.
 fn plain(points: &[f64], d: usize) -> Result<Cloud> {
     let n = check_points(points, d)?;
@@ -405,26 +273,46 @@ fn plain(points: &[f64], d: usize) -> Result<Cloud> {
 
 /// The energy distance of `x: [n, d]` and `y: [m, d]`, row-major, a U-statistic: not negative in expectation, but the estimate may be.
 ///
-/// For points that no fitted map stands behind; a map's own is in [`Certificate`](super::Certificate) and [`crate::evaluate::Evaluation`].
+/// For points that no fitted map stands behind; a map's own is in [`Certificate`](crate::certificate::Certificate) and [`crate::evaluate::Evaluation`].
 ///
 /// # Errors
 /// [`Error::Problem`](crate::Error::Problem) if a side is not whole rows, has fewer than two, or holds a value that is not finite.
-pub fn mismatch_between(x: &[f64], y: &[f64], d: usize) -> Result<f64> {
+pub fn energy_distance_between(x: &[f64], y: &[f64], d: usize) -> Result<f64> {
     let (from, to) = (plain(x, d)?, plain(y, d)?);
-    Ok(mismatch(x, &from, &to, d))
+    Ok(energy_distance_to(x, &from, &to, d))
 }
 
-/// What chance alone shows in [`mismatch_between`]: the 95 % quantile of the statistic between draws of `sizes` points of `y: [m, d]`, by `seed`; `None` below four points.
+/// What equal laws show in [`energy_distance_between`]: the 95 % quantile of the statistic between draws of `sizes` points of `y: [m, d]`, by `seed`; `None` below four points.
+///
+/// From random halves of at most 10,000 points; the statistic scales as `1/n + 1/m` under one law.
 ///
 /// # Errors
-/// As for [`mismatch_between`].
+/// As for [`energy_distance_between`].
 pub fn noise_in(y: &[f64], sizes: [usize; 2], d: usize, seed: u64) -> Result<Option<f64>> {
-    Ok(noise_floor(&plain(y, d)?, sizes, d, seed))
-}
-
-/// What JSON can hold.
-pub(crate) fn finite(x: f64) -> Option<f64> {
-    x.is_finite().then_some(x)
+    let cloud = plain(y, d)?;
+    let n = cloud.len(d);
+    if n < 4 {
+        return Ok(None);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(7);
+    let rows = some_rows(&cloud, HALVED, d, &mut rng);
+    let points = rows_of(y, &rows, d);
+    let half = rows.len() / 2;
+    let (a, b) = points.split_at(half * d);
+    let Ok(pool) = Pool::new([(a, None), (b, None)], d, 400, seed) else {
+        return Ok(Some(0.0));
+    };
+    // Labels by the order of the rows are one more random division, if the rows come in no order; they may not.
+    let mut all = pool.energy_distances()[1..].to_vec();
+    all.sort_by(f64::total_cmp);
+    let quantile = all[(0.95 * (all.len() - 1) as f64).round() as usize];
+    let rate = |a: usize, b: usize| 1.0 / a as f64 + 1.0 / b as f64;
+    // Random halves of a finite set are a little further apart than independent draws of its law (each point that is in one half is missing in
+    // the other); with hundreds of points that is below the quantile's own error.
+    Ok(finite(
+        quantile * rate(sizes[0], sizes[1]) / rate(half, rows.len() - half),
+    ))
 }
 
 #[cfg(test)]
@@ -447,32 +335,15 @@ mod tests {
     fn two_draws_of_one_law_stay_below_the_floor_and_a_shift_does_not() {
         let d = 3;
         let [x, y, z] = [(0.0, 1), (0.0, 2), (0.2, 3)].map(|(s, k)| cloud(900, d, s, k).points);
-        let same = mismatch_between(&x, &y, d).unwrap();
-        let other = mismatch_between(&z, &y, d).unwrap();
+        let same = energy_distance_between(&x, &y, d).unwrap();
+        let other = energy_distance_between(&z, &y, d).unwrap();
         let floor = noise_in(&y, [900; 2], d, 4).unwrap().unwrap();
         assert!(same < floor && other > 5.0 * floor);
-        assert!(mismatch_between(&x, &y[..3], d).is_err());
-        assert!(mismatch_between(&x, &y[..4], d).is_err());
-        assert!(mismatch_between(&[0.0, f64::NAN], &[0.0, 1.0], 1).is_err());
+        assert!(energy_distance_between(&x, &y[..3], d).is_err());
+        assert!(energy_distance_between(&x, &y[..4], d).is_err());
+        assert!(energy_distance_between(&[0.0, f64::NAN], &[0.0, 1.0], 1).is_err());
         assert!(noise_in(&y[..3], [900; 2], d, 4).is_err());
         assert_eq!(noise_in(&y[..6], [900; 2], d, 4).unwrap(), None);
-    }
-
-    #[test]
-    fn a_division_is_the_energy_distance_of_its_parts() {
-        let d = 3;
-        let x = cloud(40, d, 0.0, 1);
-        let points: Vec<&[f64]> = x.points.chunks_exact(d).collect();
-        let (distances, unit) = Distances::new(&points, d);
-        let part: Vec<usize> = (0..40).filter(|i| i % 3 == 0).collect();
-        let pick = |inside: bool| -> Vec<f64> {
-            (0..40)
-                .filter(|i| (i % 3 == 0) == inside)
-                .flat_map(|i| points[i].to_vec())
-                .collect()
-        };
-        let expected = energy_distance(&pick(true), None, &pick(false), None, d);
-        assert!((unit * distances.divided(&part) - expected).abs() < 1e-6);
     }
 
     #[test]
@@ -481,7 +352,7 @@ mod tests {
         let d = 2;
         let mut fresh: Vec<f64> = (0..400)
             .map(|i| {
-                mismatch(
+                energy_distance_to(
                     &cloud(100, d, 0.0, 1000 + 2 * i).points,
                     &cloud(100, d, 0.0, 0),
                     &cloud(150, d, 0.0, 1001 + 2 * i),
@@ -491,33 +362,9 @@ mod tests {
             .collect();
         fresh.sort_by(f64::total_cmp);
         let expected = fresh[380];
-        let found = noise_floor(&cloud(900, d, 0.0, 5), [100, 150], d, 3).unwrap();
+        let found = noise_in(&cloud(900, d, 0.0, 5).points, [100, 150], d, 3)
+            .unwrap()
+            .unwrap();
         assert!((found / expected - 1.0).abs() < 0.25, "{found} {expected}");
-    }
-
-    #[test]
-    fn p_values_are_small_for_other_laws_and_spread_for_the_same() {
-        let d = 2;
-        let (x, y, z) = (
-            cloud(200, d, 0.0, 1),
-            cloud(200, d, 0.0, 2),
-            cloud(200, d, 0.3, 3),
-        );
-        assert!(p_value(&z.points, &z, &x, d, 1).unwrap() < 0.01);
-        let p: Vec<f64> = (0..40)
-            .map(|i| {
-                p_value(
-                    &cloud(60, d, 0.0, 10 + i).points,
-                    &cloud(60, d, 0.0, 0),
-                    &y,
-                    d,
-                    1,
-                )
-                .unwrap()
-            })
-            .collect();
-        let small = p.iter().filter(|&&p| p < 0.1).count();
-        assert!((0..12).contains(&small), "{p:?}");
-        assert!(p.iter().any(|&p| p > 0.5));
     }
 }
