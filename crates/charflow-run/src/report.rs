@@ -9,6 +9,8 @@ use std::path::PathBuf;
 /// What `report.json` holds.
 #[derive(Serialize)]
 pub struct RunReport<'a> {
+    /// Version of these fields and of those of the evaluation (`docs/certificate.md`); reports without it are of version 1.
+    format: u32,
     charflow: &'static str,
     isa: &'static str,
     command: String,
@@ -32,6 +34,7 @@ impl<'a> RunReport<'a> {
         files: Vec<PathBuf>,
     ) -> Self {
         RunReport {
+            format: charflow::certificate::FORMAT,
             charflow: env!("CARGO_PKG_VERSION"),
             isa: charflow_kernels::Isa::current().name(),
             command,

@@ -83,6 +83,8 @@ fn a_map_has_a_certificate() {
     // Fits say the same of points they held out, or say that they held none out.
     let report = std::fs::read_to_string(place.path("run/report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["format"], 2);
+    assert_eq!(report["evaluation"]["certificate"]["format"], 2);
     let sentence = &report["evaluation"]["certificate"]["sentence"];
     assert!(
         sentence
