@@ -1,0 +1,1 @@
+//! Truths against naive ones.
