@@ -109,7 +109,7 @@ impl Kind {
 /// Fewer steps than this are a brief fit.
 const BRIEF: u64 = 100;
 /// Points a side of a fit.
-const FIT_ON: usize = 2000;
+const FIT_ON: usize = 1500;
 
 /// A map with its potential and its truth.
 pub(super) struct Made {

@@ -99,7 +99,7 @@ impl Recipe {
 /// Points behind a truth.
 fn reference_points(scale: Scale) -> usize {
     match scale {
-        Scale::Smoke => 6_000,
+        Scale::Smoke => 4_000,
         Scale::Full => 20_000,
     }
 }
@@ -493,7 +493,7 @@ impl Suite {
                 let costs = family.costs(d);
                 for cost in costs
                     .into_iter()
-                    .take(self.of(if family == Family::Line { 4 } else { 1 }, 9))
+                    .take(self.of(if family == Family::Line { 3 } else { 1 }, 9))
                 {
                     let kinds: &[Kind] = if family == Family::Line {
                         &line
@@ -604,9 +604,9 @@ impl Suite {
         let dims: &[usize] = self.of(&[16], &[6, 16, 64]);
         for shape in all {
             for &d in dims {
-                let sizes = self.of(&[1000][..], &[300, 1000, 2000]);
+                let sizes = self.of(&[600][..], &[300, 1000, 2000]);
                 let (number, seed) = (self.recipes.len() as u64, self.seed);
-                let name = format!("shape, {}, d {d}", shape(3).name);
+                let name = format!("shape, {}, d {d}", shape(d).name);
                 let sizes = sizes.to_vec();
                 let make = move || {
                     let shape = shape(d);

@@ -312,7 +312,7 @@ impl Problem {
         let k = 2 * d + 4;
         let mut of = rng(seed, (1 << 40) + 2);
         let slope = 1.6 / (d as f64).sqrt();
-        let g = Ridges {
+        let mut g = Ridges {
             dim: d,
             slopes: normals(k * d, &mut of).iter().map(|w| slope * w).collect(),
             offsets: normals(k, &mut of),
@@ -332,6 +332,22 @@ impl Problem {
                 })
                 .collect()
         });
+        // Displacements of 1.2 a coordinate, or as far as two thirds of the reach: they grow with g.
+        let x = draw(1000, seed, 40);
+        let wanted = (1.2 * (d as f64).sqrt()).min(0.66 * cost.reach());
+        let (mut low, mut high) = (1e-4_f64, 1e4_f64);
+        let unit = g.clone();
+        for _ in 0..40 {
+            let by = (low * high).sqrt();
+            g.sizes = unit.sizes.iter().map(|f| by * f).collect();
+            g.linear = unit.linear.iter().map(|c| by * c).collect();
+            let moved = super::truth::mean_square(&x, &g.map(cost.as_ref(), &x), d).sqrt();
+            if moved < wanted {
+                low = by;
+            } else {
+                high = by;
+            }
+        }
         Self::by_ridges(
             "ridges",
             format!("three Gaussians, {k} ridges"),
@@ -453,11 +469,11 @@ impl Problem {
                 true,
             ),
             Family::Line => (
-                Own::Ridges(Ridges::product(1, [-5.5, 5.5], 220, momentum)),
+                Own::Ridges(Ridges::product(1, [-5.5, 5.5], 110, momentum)),
                 false,
             ),
             Family::Product => (
-                Own::Ridges(Ridges::product(d, [-4.5, 4.5], 60, momentum)),
+                Own::Ridges(Ridges::product(d, [-4.5, 4.5], 30, momentum)),
                 false,
             ),
             Family::Radial | Family::Pair => {

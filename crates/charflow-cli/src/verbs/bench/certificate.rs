@@ -14,6 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
 use crate::terminal::{duration, tell};
 use charflow::certificate::{Certificate, Options, Origin, Verdict, certify};
+use charflow::solver::Config;
 use charflow_lab::LabError;
 use charflow_lab::calibration::{Case, Scale as Size, Truth, suite};
 use serde::Serialize;
@@ -185,6 +186,17 @@ fn judged(recipe: &str, case: &Case, seed: u64) -> Result<Run> {
     })
 }
 
+/// Settings of a fit of a second or a few: a small network, small batches, whatever `--set` says.
+fn small(bench: &Bench, n: usize, d: usize) -> Result<Config> {
+    let mut config = super::settings(Method::NcfDual, Effort::Quick, n, n, d)?;
+    config.network.hidden = vec![32, 32];
+    config.batch.source = 256;
+    config.batch.target = 256;
+    config.batch.collocation = 64;
+    config.held_out.most = 300;
+    bench.overlaid(config)
+}
+
 /// Runs the benchmark.
 ///
 /// # Errors
@@ -208,8 +220,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     let base = bench.clone();
     let settings = move |n: usize, d: usize| {
         // Looked at before: nothing here is refused that was not then.
-        base.config_at(Effort::Quick, Method::NcfDual, n, n, d)
-            .unwrap_or_default()
+        small(&base, n, d).unwrap_or_default()
     };
     let mut recipes = suite(size, bench.seed, networks, Arc::new(settings));
     if let Some(most) = bench.recipes.filter(|most| *most < recipes.len()) {
