@@ -579,7 +579,7 @@ impl Suite {
                 },
             );
             self.add(
-                format!("w2, {}", problem.name()),
+                format!("w2, {}, d {}", problem.name(), problem.dim()),
                 sizes,
                 &kinds,
                 false,

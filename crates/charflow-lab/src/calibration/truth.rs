@@ -279,7 +279,8 @@ pub(super) fn own_and_least(cost: &dyn Cost, x: &[f64], y: &[f64], d: usize) -> 
     let n = x.len() / d;
     let mut costs = Vec::with_capacity(n * n);
     for x in x.chunks_exact(d) {
-        costs.extend(y.chunks_exact(d).map(|y| mean_cost(cost, x, y, d)));
+        // A cost may forbid a pair.
+        costs.extend(y.chunks_exact(d).map(|y| mean_cost(cost, x, y, d).min(1e6)));
     }
     let pairs = charflow::exact::assignment(&costs, n).unwrap();
     let sum =

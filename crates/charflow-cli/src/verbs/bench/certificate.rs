@@ -216,13 +216,22 @@ pub fn run(bench: &Bench) -> Result<()> {
         Some(folder) => super::w2::find(&folder)?,
         None => Vec::new(),
     };
-    let out = bench.folder("certificate")?;
     let base = bench.clone();
     let settings = move |n: usize, d: usize| {
         // Looked at before: nothing here is refused that was not then.
         small(&base, n, d).unwrap_or_default()
     };
     let mut recipes = suite(size, bench.seed, networks, Arc::new(settings));
+    if let Some(text) = &bench.only {
+        let names: Vec<String> = recipes.iter().map(|r| r.name.clone()).collect();
+        recipes.retain(|r| r.name.contains(text));
+        if recipes.is_empty() {
+            return Err(Failure::input(format!(
+                "--only {text}: no problem has this in its name; there are {}.",
+                names.join("; ")
+            )));
+        }
+    }
     if let Some(most) = bench.recipes.filter(|most| *most < recipes.len()) {
         // Evenly from all of them.
         let all = recipes.len();
@@ -232,6 +241,7 @@ pub fn run(bench: &Bench) -> Result<()> {
             at * most / all > (at - 1) * most / all
         });
     }
+    let out = bench.folder("certificate")?;
     let mut record = Record::new(
         "certificate",
         vec![

@@ -97,6 +97,9 @@ pub struct Bench {
     /// certificate: how many cases [default: full]
     #[arg(long, value_enum, value_name = "SCALE")]
     scale: Option<certificate::Scale>,
+    /// certificate: only problems with this in their name, such as "shape" or "gaussian, d 8"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// certificate: at most so many of its problems, evenly from all
     #[arg(long, value_name = "N")]
     recipes: Option<usize>,
@@ -293,8 +296,10 @@ impl Bench {
             if self.recipes == Some(0) {
                 return Err(Failure::input("--recipes: expected at least 1."));
             }
-        } else if self.scale.is_some() || self.recipes.is_some() {
-            return Err(Failure::input("--scale and --recipes go with certificate."));
+        } else if self.scale.is_some() || self.only.is_some() || self.recipes.is_some() {
+            return Err(Failure::input(
+                "--scale, --only and --recipes go with certificate.",
+            ));
         }
         if self.no_figures && !matches!(self.name, Name::Color | Name::Mnist) {
             return Err(Failure::input("--no-figures goes with color and mnist."));
