@@ -7,6 +7,7 @@
 //! | [`datasets`] | seeded point clouds with known shape, some with the exact answer |
 //! | [`mixture_to_map`] | the continuous Wasserstein-2 benchmark: a problem of any dimension with its true map |
 //! | [`known_costs`] | problems with their true map for each cost |
+//! | [`calibration`] | problems and maps with known truth, right and wrong, to judge the certificate by |
 //! | [`metrics`] | L2-UVP, cosine, column statistics, nearest-class accuracy, pairs that are not monotone, crossings |
 //! | [`frechet`] | the Fréchet distance between clouds of features |
 //! | [`images`] | small pictures of one size, with their classes |
@@ -19,6 +20,7 @@
 //! | [`figures`] | transport figure, flow strip, curves, densities, grids of images, each as PNG and SVG from one drawing |
 
 pub mod baselines;
+pub mod calibration;
 #[cfg(feature = "latent")]
 pub mod classifier;
 pub mod color;

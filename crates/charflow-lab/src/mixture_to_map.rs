@@ -17,6 +17,12 @@
 
 use std::path::{Path, PathBuf};
 
+use charflow::certificate::SourcePotential;
+use charflow::cost::Quadratic as QuadraticCost;
+use charflow::exact::GaussianMap;
+use charflow::potential::{ClosedForm, Isa, Layer, Potential, Shape, WarmPotential};
+use charflow::samples::Scaling;
+use charflow_kernels::activation::Activation;
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -590,6 +596,79 @@ impl MixtureToMap {
         Ok(out)
     }
 
+    /// The potential `g = Psi - |x|^2 / 2` of the true map, `T = x + grad g`: the two networks side by side as one, and the squares in closed form,
+    ///
+    /// ```text
+    /// g(x) = a (F_1 u_2 + F_2 u_2') + x'(A - I) x / 2 + a <b, x>,    A = 2 (0.01 a) I
+    /// ```
+    ///
+    /// # Errors
+    /// Never for a problem of this form.
+    pub fn source_potential(&self) -> Result<SourcePotential, LabError> {
+        let d = self.dim;
+        let widths = self.potentials.each_ref().map(Icnn::widths);
+        let layer = |l: usize| Layer {
+            width: widths[0][l] + widths[1][l],
+            previous: l > 0,
+            input: true,
+            quadratic: true,
+            residual: false,
+            scale: 1.0,
+            activation: if l == 0 {
+                Activation::Identity
+            } else {
+                Activation::Celu
+            },
+        };
+        let shape = Shape {
+            dim: d,
+            layers: (0..3).map(layer).collect(),
+        };
+        let mut theta = vec![0.0; shape.parameters()];
+        for (name, at, _) in shape.tensors() {
+            for (i, net) in self.potentials.iter().enumerate() {
+                // Where a network's units begin in a layer.
+                let first = |l: usize| i * widths[0][l];
+                let h = |l: usize| widths[0][l] + widths[1][l];
+                let mut put = |m: &Both, l: usize, row: usize| {
+                    for (k, v) in m.plain.iter().enumerate() {
+                        let (unit, input) = (k / m.columns, k % m.columns);
+                        theta[at + (row + input) * h(l) + first(l) + unit] = *v;
+                    }
+                };
+                let l = name.as_bytes()["layer".len()].wrapping_sub(b'1') as usize;
+                match name.split('.').next_back() {
+                    Some("W") => put(&net.quadratic[l].w, l, 0),
+                    Some("Q") => put(&net.quadratic[l].q, l, 0),
+                    Some("C") => put(&net.convex[l - 1], l, first(l - 1)),
+                    Some("b") => {
+                        for (k, b) in net.quadratic[l].b.iter().enumerate() {
+                            theta[at + first(l) + k] = *b;
+                        }
+                    }
+                    Some("F") => {
+                        for (k, f) in net.last.iter().enumerate() {
+                            theta[at + first(2) + k] = self.scale * f;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let mut a = vec![0.0; d * d];
+        (0..d).for_each(|k| a[k * (d + 1)] = 2.0 * STRONG * self.scale);
+        let shift = self.shift.iter().map(|b| self.scale * b).collect();
+        let squares = GaussianMap::from_parts(vec![0.0; d], shift, &a)?.potential();
+        let mut potential =
+            WarmPotential::<f64>::new(Isa::current(), shape, Some(ClosedForm::Gaussian(squares)));
+        potential.set_parameters(&theta);
+        Ok(SourcePotential::new(
+            potential,
+            Scaling::identity(d),
+            &QuadraticCost,
+        )?)
+    }
+
     /// The sum of the gradients of some of the two potentials at `x: [n, d]`.
     fn gradients(&self, x: &[f64], which: &[usize]) -> Vec<f64> {
         let d = self.dim;
@@ -958,6 +1037,31 @@ mod tests {
                             p.scale * hessian[(j, k)]
                         );
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_source_potential_is_that_of_the_map() {
+        for d in [1, 3, 20] {
+            let p = MixtureToMap::random(d, 5).unwrap();
+            let g = p.source_potential().unwrap();
+            let x = p.sample_source(4, 1, 0);
+            let t = p.forward(&x).unwrap();
+            for (x, t) in x.chunks(d).zip(t.chunks(d)) {
+                for k in 0..d {
+                    let at = |h: f64| {
+                        let mut x = x.to_vec();
+                        x[k] += h;
+                        g.values(&x).unwrap()[0]
+                    };
+                    let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+                    assert!(
+                        (slope - (t[k] - x[k])).abs() < 1e-5 * (1.0 + t[k].abs()),
+                        "{slope} {}",
+                        t[k] - x[k]
+                    );
                 }
             }
         }

@@ -4,7 +4,7 @@
 const SPREAD: usize = 20_000;
 
 /// What goes with this benchmark alone.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct Args {
     /// mnist: which autoencoders: classes (they were told the classes in training) or images (they were not, as in the paper); with --labels-per-class the target's was
     /// never told [default: classes]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `w2`, `gaussians`, `costs`, `study` | which problems, which settings, which published numbers |
 //! | `known` | fits problems with a known answer, judges them, writes table and figure |
+//! | `certificate` | what the certificate says of maps whose truth is known |
 //! | `cite` | cells of a left-out day |
 //! | `elastic` | cells under a cost that lets coordinates rest |
 //! | `adapt` | features of two domains: labels carried from one to the other |
@@ -11,6 +12,7 @@
 //! | `record` | `record.json`, and what it says of the machine |
 
 mod adapt;
+mod certificate;
 mod cite;
 mod color;
 mod costs;
@@ -38,16 +40,18 @@ use std::path::PathBuf;
 /// form if there are no files), the same time for each. cite: single cells, a left-out day predicted from the days around it; --data holds
 /// cite_pca100_day2.npy and so on. elastic: the same cells from day 2 to day 7 under the cost |v|^2 / 2 + gamma sum_i |v_i|, for several gammas: how many coordinates of a
 /// displacement are exactly zero, at what mismatch and what cost. adapt: features of pictures in two domains (digits of USPS and MNIST, objects of Office-Caltech), labelled on one side; the source is moved onto
-/// the target and its labels are carried over, by every method; --data holds usps_mnist_16x16 and office_caltech_surf.
+/// the target and its labels are carried over, by every method; --data holds usps_mnist_16x16 and office_caltech_surf. certificate: what the certificate says of right and wrong maps whose truth is
+/// known: how often each of its bounds holds, how tight it is, and which wrong maps it calls good; --data may hold the files of w2.
 ///
 /// Writes record.json (settings, scores, curves, the machine), table.md and, where there are curves, error.png and error.svg (elastic: zeros.png and zeros.svg; adapt: accuracy.png and accuracy.svg). The truth is recorded as a fit goes on and
 /// never used to choose a model. Ctrl-C ends a bench with what is done.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 #[command(after_help = "\
 Example (every line runs as printed):
   charflow bench gaussians --dims 2 --samples 2000 --steps 300 -o bench-quick
   charflow bench costs --problem line --cost power:3 --samples 2000 --steps 300 -o bench-costs-quick
-  charflow bench study --dims 2 --samples 2000 --time-limit 2s -o bench-study")]
+  charflow bench study --dims 2 --samples 2000 --time-limit 2s -o bench-study
+  charflow bench certificate --scale smoke --recipes 3 -o bench-certificate")]
 pub struct Bench {
     /// The benchmark
     #[arg(value_name = "NAME", value_enum)]
@@ -90,6 +94,15 @@ pub struct Bench {
     /// adapt: target points a class whose labels the semi-supervised rows may see; 0 for no such rows [default: 3]
     #[arg(long, value_name = "N")]
     target_labels: Option<usize>,
+    /// certificate: how many cases [default: full]
+    #[arg(long, value_enum, value_name = "SCALE")]
+    scale: Option<certificate::Scale>,
+    /// certificate: only problems with this in their name, such as "shape" or "gaussian, d 8"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// certificate: at most so many of its problems, evenly from all
+    #[arg(long, value_name = "N")]
+    recipes: Option<usize>,
     /// How much work a fit is given
     #[arg(long, value_enum, default_value_t = Effort::Normal)]
     effort: Effort,
@@ -136,6 +149,7 @@ enum Name {
     Adapt,
     Color,
     Mnist,
+    Certificate,
 }
 
 /// The families of `charflow_lab::known_costs`.
@@ -233,6 +247,7 @@ impl Bench {
             Name::Elastic => elastic::run(&self),
             Name::Adapt => adapt::run(&self),
             Name::Color => color::run(&self),
+            Name::Certificate => certificate::run(&self),
             #[cfg(feature = "latent")]
             Name::Mnist => mnist::run(&self),
             #[cfg(not(feature = "latent"))]
@@ -271,6 +286,20 @@ impl Bench {
             }
         } else if !self.group.is_empty() || self.pairs.is_some() || self.role != "eval" {
             return Err(Failure::input("--group, --role and --pairs go with color."));
+        }
+        if self.name == Name::Certificate {
+            if !self.dims.is_empty() || self.samples.is_some() || self.method != [Method::NcfDual] {
+                return Err(Failure::input(
+                    "certificate has no --dims, --samples and --method: its problems are those of --scale.",
+                ));
+            }
+            if self.recipes == Some(0) {
+                return Err(Failure::input("--recipes: expected at least 1."));
+            }
+        } else if self.scale.is_some() || self.only.is_some() || self.recipes.is_some() {
+            return Err(Failure::input(
+                "--scale, --only and --recipes go with certificate.",
+            ));
         }
         if self.no_figures && !matches!(self.name, Name::Color | Name::Mnist) {
             return Err(Failure::input("--no-figures goes with color and mnist."));
