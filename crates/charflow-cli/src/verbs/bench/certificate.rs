@@ -61,11 +61,6 @@ struct Claim {
 fn bounds_of(c: &Certificate, truth: &Truth) -> Vec<Claim> {
     use Side::{AtLeast, AtMost};
     let o = &c.optimality;
-    let dual = c
-        .value
-        .dual
-        .zip(c.value.standard_error)
-        .map(|(d, se)| d - 1.644_853_6 * se);
     let share = truth.excess.map(|e| {
         if truth.cost > 0.0 {
             e / truth.cost
@@ -78,10 +73,19 @@ fn bounds_of(c: &Certificate, truth: &Truth) -> Vec<Claim> {
     [
         ("excess, slack_upper", o.slack_upper, truth.excess, AtMost),
         ("share_upper", o.share_upper, share, AtMost),
+        ("excess_lower", o.excess_lower, truth.excess, AtLeast),
+        ("value, lower", c.value.lower, truth.optimal_cost, AtLeast),
         (
-            "dual value less 1.645 se",
-            dual,
-            truth.optimal_cost,
+            "map_error, uvp_upper",
+            c.map_error.as_ref().and_then(|e| e.uvp_upper),
+            truth.off_percent,
+            AtMost,
+        ),
+        // Where only an interval is known: false if above its upper end.
+        (
+            "forward, w2_lower",
+            c.forward.w2_lower,
+            truth.w2.map(|w| w[1]),
             AtLeast,
         ),
     ]
