@@ -282,9 +282,10 @@ fn every_tenth(labels: &[u8]) -> Option<(Vec<usize>, Vec<usize>)> {
     let (judged, fitted) = (0..labels.len()).partition(|&i| {
         let count = &mut seen[usize::from(labels[i])];
         *count += 1;
-        *count % ONE_IN == 0
+        count.is_multiple_of(ONE_IN)
     });
-    (seen.iter().all(|&n| n >= 2 * ONE_IN)).then_some((fitted, judged))
+    let enough = seen.iter().all(|&n| n >= 2 * ONE_IN);
+    enough.then_some((fitted, judged))
 }
 
 /// The networks of a domain.
