@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Numbers in brackets are the equations of Park, Liu, Zhou and Osher, "Neural Hamilton-Jacobi Characteristic Flows for Optimal
-//! Transport" (ICLR 2026, [arXiv:2510.01153](https://arxiv.org/abs/2510.01153)).
+//! Transport" (ICLR 2026, [arXiv:2510.01153](https://arxiv.org/abs/2510.01153)); its authors' own code is [Yebbi/NCF](https://github.com/Yebbi/NCF).
 //!
 //! # From the paper to the code
 //!

@@ -114,11 +114,10 @@ fn a_shift_is_undone_by_every_method() {
     for row in rows {
         let name = row["method"].as_str().unwrap();
         let accuracy = row["accuracy_percent"].as_f64().unwrap();
-        // As they are, all target points lie among or beyond the source's second class.
+        // As they are, all target points lie among or beyond the source's second class. From random weights, where nothing moves, 20 steps are too few
+        // to change that: more right ones than before would know the labels from somewhere else.
         let range = match name {
-            "none" => 45.0..=55.0,
-            // From random weights 20 steps are few.
-            "ncf, 3 labels a class" => 0.0..=100.0,
+            "none" | "ncf, 3 labels a class" => 45.0..=55.0,
             _ => 97.0..=100.0,
         };
         assert!(range.contains(&accuracy), "{name}: {accuracy}");
@@ -135,6 +134,13 @@ fn a_shift_is_undone_by_every_method() {
         rows[7]["fit"]["report"]["classes"],
         serde_json::json!(["0", "1"])
     );
+    // With time to move them the fit takes the classes to their own.
+    let longer = DIGITS.replace("--steps 20", "--steps 400");
+    let ended = adapt(&place, &format!("{longer} -o longer --json")).well();
+    let longer: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let row = &longer["runs"][0]["rows"][7];
+    assert_eq!(row["method"], "ncf, 3 labels a class");
+    assert!(row["accuracy_percent"].as_f64().unwrap() > 95.0, "{row}");
     // Without labels the last two rows are not there.
     let ended = adapt(&place, &format!("{DIGITS} --target-labels 0 -o few")).well();
     assert!(!ended.out.contains("labels a class"), "{}", ended.out);
@@ -276,16 +282,20 @@ fn real_features() {
     let record: serde_json::Value =
         serde_json::from_slice(&place.bytes("out/record.json")).unwrap();
     for run in record["runs"].as_array().unwrap() {
-        for row in run["rows"].as_array().unwrap() {
+        let rows = run["rows"].as_array().unwrap();
+        assert_eq!(rows[0]["method"], "none");
+        let unmoved = rows[0]["accuracy_percent"].as_f64().unwrap();
+        for row in rows {
             // Two cameras in one office: an easy pair, for any method that is not broken (chance: 10 percent).
             let accuracy = row["accuracy_percent"].as_f64().unwrap();
-            let least = match row["method"].as_str().unwrap() {
-                // Three steps from random weights.
-                name if name.contains("labels a class") => -1.0,
-                name if name.contains("labels") => 30.0,
-                _ => 60.0,
+            let range = match row["method"].as_str().unwrap() {
+                // Three steps from random weights, where nothing moves: what it was before, on slightly fewer points.
+                name if name.contains("labels a class") => unmoved - 5.0..=unmoved + 5.0,
+                // Three pictures a class are better than chance and worse than hundreds.
+                name if name.contains("labels") => 30.0..=unmoved,
+                _ => 60.0..=100.0,
             };
-            assert!(accuracy > least, "{row:?}");
+            assert!(range.contains(&accuracy), "{row:?}");
         }
     }
 }

@@ -14,7 +14,11 @@ fn gaussians_from_end_to_end() {
         "identity",
         "linear",
         "ncf",
-        "NCF, published",
+        "| NCF, published          | 0.01",
+        "| NOT, published          | 77.248 |",
+        "| NCF-Adaptive, reported  | 0.01",
+        "| MM:R, reported          | 0.012",
+        "a training that failed",
         "drawn by the paper's recipe",
     ] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
@@ -412,8 +416,14 @@ fn the_benchmarks_own_files() {
         &format!("w2 --dims 2 --steps 5 --samples 20000 --data {data} -o w2"),
     )
     .well();
-    assert!(ended.out.contains("MMv1, published"), "{}", ended.out);
+    for part in ["MMv1, published", "w2ot, reported", "ENOT, reported"] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
     let record = json(&place.bytes("w2/record.json"));
+    assert_eq!(
+        record["runs"][0]["reported_forward_uvp"],
+        serde_json::json!([["w2ot", 0.03], ["ENOT", 0.02]])
+    );
     let rows = record["runs"][0]["rows"].as_array().unwrap();
     // What the benchmark prints for the linear map is 14.1 (from other samples), for the identity 32.8.
     for (k, expected) in [(0, 32.8), (1, 14.05)] {

@@ -280,6 +280,9 @@ mod with {
             });
             bench("--task shift").refused(parts);
         };
+        digits(&place, 199, |_, _| {});
+        bench("--task shift --judge-on held-out-training")
+            .refused(&["--judge-on held-out-training", "fewer than 20"]);
         // A class with one image; a label out of range; another kind of number.
         digits(&place, 11, |_, _| {});
         bench("--task shift").refused(&["train-labels-idx1-ubyte", "class 1 has", "at least two"]);
@@ -335,6 +338,27 @@ mod with {
             "table.md",
         ] {
             assert!(names.contains(&name.to_string()), "{name}: {names:?}");
+        }
+        // A tenth of the training images in place of test images, which need not be there.
+        for kind in ["images-idx3", "labels-idx1"] {
+            let name = format!("data/mnist/t10k-{kind}-ubyte");
+            std::fs::rename(place.path(&name), place.path(&format!("{kind}-aside"))).unwrap();
+        }
+        let line_held = format!("{line} --judge-on held-out-training --no-ablation --no-figures");
+        let ended = place.run(&format!("{line_held} -o held")).well();
+        assert!(
+            ended.out.contains("test images were not read"),
+            "{}",
+            ended.out
+        );
+        let held: serde_json::Value =
+            serde_json::from_slice(&place.bytes("held/record.json")).unwrap();
+        let run = &held["runs"][0];
+        assert_eq!(run["judged_on"], "held-out training images");
+        assert_eq!(run["images"], serde_json::json!([[360, 40], [360, 40]]));
+        for kind in ["images-idx3", "labels-idx1"] {
+            let name = format!("data/mnist/t10k-{kind}-ubyte");
+            std::fs::rename(place.path(&format!("{kind}-aside")), place.path(&name)).unwrap();
         }
         // Few labels: the target's autoencoder is the one that was never told any.
         let ended = place

@@ -387,7 +387,7 @@ impl Config {
     /// Above 4 dimensions: the paper's residual network, both Hamilton-Jacobi losses, and more, smaller steps, since batches beyond some 75 points a class hardly help. Where classes
     /// change places (digit `k` to `k + 1`) no gradient of a convex function does as asked, and the Hamilton-Jacobi losses pull against the
     /// classes; at a weight of 0.3 little is lost. Digits in 24 latents, `k` to `k + 1`, 3,000 steps, test images whose image is nearest to its class: weights of 0.1 98.6
-    /// percent, of 1 98.3; a dense network of 128, 128, 64 at 0.1 98.6.
+    /// percent, of 1 98.3; a dense network of 128, 128, 64 at 0.1 98.6. These are test images: the next choice is to be made with `bench mnist --judge-on held-out-training`.
     #[must_use]
     pub fn for_classes(mut self, n: usize, m: usize, d: usize) -> Config {
         if self.preset == "auto" {

@@ -62,6 +62,25 @@ pub trait Known {
     fn target(&self, n: usize, seed: u64, stream: u64) -> Result<Pairs>;
     /// Forward L2-UVP in percent that others have published, by method.
     fn published(&self) -> Vec<(&'static str, f64)>;
+    /// The same for methods whose numbers are known from a secondary source only.
+    fn reported(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+}
+
+/// The column of a dimension in a table of others' numbers, by method: none where there is no such column, no row where there is no number.
+pub fn column_of<const N: usize>(
+    dim: usize,
+    dims: &[usize; N],
+    rows: &[(&'static str, [f64; N])],
+) -> Vec<(&'static str, f64)> {
+    let Some(k) = dims.iter().position(|d| *d == dim) else {
+        return Vec::new();
+    };
+    rows.iter()
+        .map(|(name, row)| (*name, row[k]))
+        .filter(|(_, v)| !v.is_nan())
+        .collect()
 }
 
 /// What is asked of a fit.
@@ -103,6 +122,9 @@ pub struct Run {
     pub true_cost: f64,
     pub rows: Vec<Row>,
     published_forward_uvp: Vec<(&'static str, f64)>,
+    /// As reported by a secondary source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reported_forward_uvp: Vec<(&'static str, f64)>,
 }
 
 /// One map on one problem.
@@ -435,6 +457,7 @@ pub fn run(bench: &Bench, plan: Plan<'_>) -> Result<()> {
                 baseline("linear", judge.scores(&linear, &linear)?),
             ],
             published_forward_uvp: problem.published(),
+            reported_forward_uvp: problem.reported(),
         });
         // Several problems have the same dimension: those say their names.
         let of = problem.asked().map_or(String::new(), |a| {
@@ -557,20 +580,20 @@ pub fn table(runs: &[Run]) -> String {
     text
 }
 
+/// Forward errors of ours beside those that others have published, or that a secondary source reports.
 fn published(runs: &[Run]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in runs.iter().flat_map(|r| &r.published_forward_uvp) {
-        if !names.contains(name) {
-            names.push(name);
-        }
-    }
-    if names.is_empty() {
-        return String::new();
-    }
+    type Numbers = fn(&Run) -> &[(&'static str, f64)];
+    let sources: [(&str, Numbers); 2] = [
+        ("published", |run| &run.published_forward_uvp),
+        ("reported", |run| &run.reported_forward_uvp),
+    ];
     let with: Vec<&Run> = runs
         .iter()
-        .filter(|r| !r.published_forward_uvp.is_empty())
+        .filter(|run| sources.iter().any(|(_, of)| !of(run).is_empty()))
         .collect();
+    if with.is_empty() {
+        return String::new();
+    }
     let mut head = vec!["forward L2-UVP %".to_string()];
     head.extend(with.iter().map(|r| format!("d = {}", r.dim)));
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -591,16 +614,24 @@ fn published(runs: &[Run]) -> String {
                 .collect(),
         );
     }
-    for name in names {
-        let cells = with.iter().map(|r| {
-            let found = r.published_forward_uvp.iter().find(|(n, _)| *n == name);
-            found.map_or("-".into(), |(_, v)| v.to_string())
-        });
-        rows.push(
-            std::iter::once(format!("{name}, published"))
-                .chain(cells)
-                .collect(),
-        );
+    for (word, numbers) in sources {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in with.iter().flat_map(|run| numbers(run)) {
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
+        for name in names {
+            let cells = with.iter().map(|run| {
+                let found = numbers(run).iter().find(|(n, _)| *n == name);
+                found.map_or("-".into(), |(_, v)| v.to_string())
+            });
+            rows.push(
+                std::iter::once(format!("{name}, {word}"))
+                    .chain(cells)
+                    .collect(),
+            );
+        }
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     format!("\n{}", markdown(&head, &rows))

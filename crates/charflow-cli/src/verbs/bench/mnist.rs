@@ -8,11 +8,13 @@
 //!
 //! The maps are fitted to latents of training images. What is judged are test images, whose class no map is told: encode, transport, decode, classify. The
 //! classifiers saw real training images only.
+//!
+//! Settings are not to be chosen on those test images: `--judge-on held-out-training` puts a tenth of the training images in their place.
 
 use super::Bench;
 use super::adapt::draw_labels;
 use super::known::{Recorder, solve, solve_with};
-use super::mnist_args::Latents;
+use super::mnist_args::{JudgeOn, Latents};
 use super::record::{Record, digits, markdown};
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Guard};
@@ -49,6 +51,8 @@ use std::time::Instant;
 const CLASSES: usize = 10;
 /// Test images whose accuracy is followed during a fit.
 const FOLLOWED: usize = 1000;
+/// Of so many training images of a class the last one is held out, where these are judged on.
+const ONE_IN: usize = 10;
 /// Images of a class in a grid.
 const SHOWN: usize = 10;
 
@@ -115,7 +119,9 @@ struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     labels_spread_right: Option<f64>,
     labels_permuted: bool,
-    /// Training and test images, source and target.
+    /// Which images are judged.
+    judged_on: &'static str,
+    /// Training images and those judged, source and target.
     images: [[usize; 2]; 2],
     /// Fitting and judging, and encoding what an earlier task has not.
     seconds: f64,
@@ -184,16 +190,17 @@ struct ClassScore {
     accuracy: f64,
 }
 
-/// The images of a domain.
+/// The images of a domain: those that maps are fitted to, and those that they are judged on.
 struct Set {
     train: Images,
     train_labels: Vec<u8>,
+    /// Test images, or training images held out of the fits.
     test: Images,
     test_labels: Vec<u8>,
 }
 
 impl Set {
-    fn read(data: &Path, domain: Domain) -> Result<Self> {
+    fn read(data: &Path, domain: Domain, judge_on: JudgeOn) -> Result<Self> {
         let folder = data.join(domain.folder());
         let part = |name: &str| -> Result<(Images, Vec<u8>)> {
             let find = |kind: &str| -> Result<PathBuf> {
@@ -234,7 +241,18 @@ impl Set {
             Ok((images, labels))
         };
         let (train, train_labels) = part("train")?;
-        let (test, test_labels) = part("t10k")?;
+        let (test, test_labels) = match judge_on {
+            JudgeOn::Test => part("t10k")?,
+            JudgeOn::HeldOutTraining => {
+                return Self::held_out(&train, &train_labels).ok_or_else(|| {
+                    Failure::input(format!(
+                        "--judge-on held-out-training: one in {ONE_IN} images of a class is held out; {} has a class with fewer than {}.",
+                        folder.display(),
+                        2 * ONE_IN
+                    ))
+                });
+            }
+        };
         Ok(Self {
             train,
             train_labels,
@@ -242,6 +260,32 @@ impl Set {
             test_labels,
         })
     }
+}
+
+impl Set {
+    /// Training images alone: every tenth of each class, in the order of the file, is judged, the others are fitted to. `None` if that leaves a class with fewer than two to judge.
+    fn held_out(images: &Images, labels: &[u8]) -> Option<Self> {
+        let (fitted, judged) = every_tenth(labels)?;
+        let pick = |rows: &[usize]| rows.iter().map(|&i| labels[i]).collect();
+        Some(Self {
+            train: images.select(&fitted),
+            train_labels: pick(&fitted),
+            test: images.select(&judged),
+            test_labels: pick(&judged),
+        })
+    }
+}
+
+/// Rows that stay and rows held out: every tenth of each class. `None` if that leaves a class with fewer than two held out.
+fn every_tenth(labels: &[u8]) -> Option<(Vec<usize>, Vec<usize>)> {
+    let mut seen = [0; CLASSES];
+    let (judged, fitted) = (0..labels.len()).partition(|&i| {
+        let count = &mut seen[usize::from(labels[i])];
+        *count += 1;
+        count.is_multiple_of(ONE_IN)
+    });
+    let enough = seen.iter().all(|&n| n >= 2 * ONE_IN);
+    enough.then_some((fitted, judged))
 }
 
 /// The networks of a domain.
@@ -376,7 +420,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     let needed = |domain| tasks.iter().any(|t| t.domains().contains(&domain));
     let mut sets: Vec<(Domain, Set)> = Vec::new();
     for domain in Domain::ALL.into_iter().filter(|&d| needed(d)) {
-        sets.push((domain, Set::read(&data, domain)?));
+        sets.push((domain, Set::read(&data, domain, args.judge_on)?));
     }
     let out = bench.folder("mnist")?;
     let _guard = Guard::new();
@@ -407,6 +451,16 @@ pub fn run(bench: &Bench) -> Result<()> {
             "The paper's figures are quoted from its table; its autoencoders, classifiers and splits are others.".into(),
         ],
     );
+    if args.judge_on == JudgeOn::HeldOutTraining {
+        record.about.push(format!(
+            "Judged on training images, one in {ONE_IN} of each class, which no fit saw; where a line says test images, these are meant, and test images were not read. {}",
+            if args.retrain {
+                "The networks were trained on the other training images."
+            } else {
+                "The autoencoders and classifiers that come with the source saw all training images, so figures compare settings and say nothing of new images."
+            }
+        ));
+    }
     let mut files = String::from("record.json, table.md");
     let mut spaces = Vec::new();
     for task in tasks {
@@ -787,6 +841,10 @@ fn one(
         labels_spread_to: spread_to.map(|s| s.to),
         labels_spread_right: spread_to.map(|s| s.right),
         labels_permuted: args.permute_labels,
+        judged_on: match args.judge_on {
+            JudgeOn::Test => "test images",
+            JudgeOn::HeldOutTraining => "held-out training images",
+        },
         images: [[n, source.test_labels.len()], [m, target.test_labels.len()]],
         seconds: started.elapsed().as_secs_f64(),
         forward,
@@ -1122,6 +1180,22 @@ mod tests {
         }
         assert_eq!(Task::Shift.goes_to(0, 9), Some(0));
         assert_eq!(Task::Pairs.goes_to(0, 4), Some(5));
+    }
+
+    #[test]
+    fn every_tenth_of_each_class_is_held_out() {
+        // Classes by turns, then more of the last one.
+        let labels: Vec<u8> = (0..200).map(|i| i % 10).chain([9; 10]).collect();
+        let (fitted, judged) = every_tenth(&labels).unwrap();
+        assert_eq!(fitted.len() + judged.len(), labels.len());
+        assert!(judged.iter().all(|i| !fitted.contains(i)));
+        for class in 0..10 {
+            let held_out = judged.iter().filter(|&&i| labels[i] == class).count();
+            assert_eq!(held_out, if class == 9 { 3 } else { 2 }, "{class}");
+        }
+        assert_eq!(judged[..2], [90, 91]);
+        // Nineteen of a class leave one to judge.
+        assert!(every_tenth(&labels[..199]).is_none());
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Args {
     /// mnist: train autoencoders and classifiers anew, write them to the folder of results, and use them
     #[arg(long)]
     pub retrain: bool,
+    /// mnist: which images the maps are judged on: the test images, or a tenth of the training images, which no fit then sees; test images are not read then. For the choice of settings
+    #[arg(long, value_name = "IMAGES", value_enum, default_value_t = JudgeOn::Test)]
+    pub judge_on: JudgeOn,
     /// mnist: without the fit of the energy distance alone, whose cost is shown beside
     #[arg(long)]
     pub no_ablation: bool,
@@ -33,6 +36,12 @@ pub enum Latents {
     Images,
 }
 
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JudgeOn {
+    Test,
+    HeldOutTraining,
+}
+
 impl Args {
     /// Whether any of these was given.
     pub fn given(&self) -> bool {
@@ -41,6 +50,7 @@ impl Args {
             || self.spread != SPREAD
             || self.permute_labels
             || self.retrain
+            || self.judge_on != JudgeOn::Test
             || self.no_ablation
     }
 }

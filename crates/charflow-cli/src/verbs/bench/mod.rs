@@ -312,7 +312,7 @@ impl Bench {
             }
         } else if self.mnist.given() {
             return Err(Failure::input(
-                "--latents, --labels-per-class, --spread, --permute-labels, --retrain and --no-ablation go with mnist.",
+                "--latents, --labels-per-class, --spread, --permute-labels, --retrain, --judge-on and --no-ablation go with mnist.",
             ));
         }
         if !self.task.is_empty() && !matches!(self.name, Name::Mnist | Name::Adapt) {
