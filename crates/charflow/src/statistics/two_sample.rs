@@ -10,6 +10,8 @@
 //! | `principal direction` | the same along the principal directions of both clouds together, the first and the last ones: a thin cloud that one side leaves shows in the last |
 //! | `random direction` | the same along random directions, half of them in units of the principal directions |
 //! | `covariance` | differences of means, covariances and covariances of absolute values of the standardised columns (above 48 dimensions: leading principal directions): the largest entry, and the largest eigenvalue |
+//! | `triples` | the product of the signs of three columns, up to 24 columns |
+//! | `pursued direction` | the largest difference of `E|q.z|` over all directions `q`, by ascent, for each relabelling anew |
 //! | `region` | the mass in the cells of k-means partitions of both clouds together: chi-square and largest cell |
 //! | `neighbours` | `MMD^2` (Gretton et al. 2012) of the kernel `(1 + r^2 / h^2)^-4`, `h` the distance of some ten nearest points: local structure |
 //!
@@ -21,7 +23,7 @@
 //! ```
 //!
 //! where `S_f` is the share of relabellings with at least this statistic (beyond the 5 % largest an exponential tail through their mean excess, so that one overwhelming part is enough) and
-//! `w_f` are 0.4 for the energy distance, 0.1 for each other part. Directions, partitions, units and `S_f` are functions of the pool alone, or of the pool and one set of labels alike for all; so without weights the p-value is
+//! `w_f` are 0.4 for the energy distance, equal for the other parts. Directions, partitions, units and `S_f` are functions of the pool alone, or of the pool and one set of labels alike for all; so without weights the p-value is
 //! exact: `P(p <= a) <= a` under one law, for every `a` and any number of points (Romano and Wolf 2005). With weights it is right for many points.
 //!
 //! **The noise floor** is what the energy distance exceeds in 1 % of the relabellings. At the level 2.5 % with `w = 0.4` that is where the energy distance alone is enough to reject, so words and figures agree.
@@ -62,6 +64,12 @@ const RANDOM: usize = 32;
 
 /// Columns or directions whose covariances are looked at.
 const COVARIANCES: usize = 48;
+
+/// Columns whose triples are looked at.
+const TRIPLES: usize = 24;
+
+/// Steps of ascent to the direction along which sizes differ most.
+const PURSUED: usize = 8;
 
 /// Points from which directions and partitions are made in many dimensions.
 const PRINCIPAL_POINTS: usize = 4000;
@@ -306,6 +314,8 @@ impl Pool {
         }];
         parts.extend(frame.lines(self, &name));
         parts.push(frame.covariances(self, &name));
+        parts.push(frame.triples(self, &name));
+        parts.extend(frame.pursuit(self, seed));
         parts.push(frame.regions(self, seed));
         parts.extend(frame.neighbours(self, seed));
         parts.retain(|p| !p.values.is_empty());
@@ -318,6 +328,45 @@ impl Pool {
             relabellings: self.count() - 1,
             evidence,
         }
+    }
+
+    /// `sum_i f_r(i) m_i` for features `f_r` of the points, `[features][relabellings]`.
+    fn sums(&self, count: usize, feature: &(dyn Fn(usize, usize) -> f64 + Sync)) -> Vec<Vec<f64>> {
+        let n = self.len();
+        let (rows, depth) = (192, 384);
+        let isa = Isa::current();
+        let parts: Vec<Vec<Vec<f64>>> = (0..count.div_ceil(rows))
+            .into_par_iter()
+            .map(|part| {
+                let first = part * rows;
+                let rows = (count - first).min(rows);
+                let mut sums = vec![vec![0.0f32; rows * BLOCK]; self.signed.len()];
+                let mut features = vec![0.0f32; rows * depth];
+                for start in (0..n).step_by(depth) {
+                    let some = (n - start).min(depth);
+                    let mut packed = Packed::<f32>::new(isa, rows, some);
+                    for (r, row) in features.chunks_exact_mut(depth).enumerate() {
+                        for (i, f) in row[..some].iter_mut().enumerate() {
+                            *f = feature(first + r, start + i) as f32;
+                        }
+                    }
+                    packed.pack(&features, depth, 1);
+                    for (column, sums) in self.signed.iter().zip(&mut sums) {
+                        let b = &column[start * BLOCK..(start + some) * BLOCK];
+                        let init = if start == 0 { Init::Zero } else { Init::Add };
+                        packed.multiply(b, init, Finish::Store(sums));
+                    }
+                }
+                (0..rows)
+                    .map(|r| {
+                        let row = r * BLOCK..(r + 1) * BLOCK;
+                        let all = sums.iter().flat_map(|s| s[row.clone()].iter());
+                        all.take(self.count()).map(|&v| f64::from(v)).collect()
+                    })
+                    .collect()
+            })
+            .collect();
+        parts.into_iter().flatten().collect()
     }
 
     /// `int (F_P - F_Q)^2 dz` for all relabellings, of the points' places on a line.
@@ -519,40 +568,8 @@ impl Frame {
             .flat_map(|b| (0..=b).map(move |a| (a, b)))
             .skip(1)
             .collect();
-        let rows = 192;
-        let depth = 384;
-        let isa = Isa::current();
         // [pairs][relabellings]: sum_i w_a w_b m_i.
-        let products: Vec<Vec<Vec<f64>>> = pairs
-            .par_chunks(rows)
-            .map(|pairs| {
-                let mut sums = vec![vec![0.0f32; pairs.len() * BLOCK]; pool.signed.len()];
-                let mut features = vec![0.0f32; pairs.len() * depth];
-                for start in (0..n).step_by(depth) {
-                    let count = (n - start).min(depth);
-                    let mut packed = Packed::<f32>::new(isa, pairs.len(), count);
-                    for (row, &(a, b)) in features.chunks_exact_mut(depth).zip(pairs) {
-                        for (i, f) in row[..count].iter_mut().enumerate() {
-                            *f = (at(a, start + i) * at(b, start + i)) as f32;
-                        }
-                    }
-                    packed.pack(&features, depth, 1);
-                    for (column, sums) in pool.signed.iter().zip(&mut sums) {
-                        let b = &column[start * BLOCK..(start + count) * BLOCK];
-                        let init = if start == 0 { Init::Zero } else { Init::Add };
-                        packed.multiply(b, init, Finish::Store(sums));
-                    }
-                }
-                (0..pairs.len())
-                    .map(|r| {
-                        let row = r * BLOCK..(r + 1) * BLOCK;
-                        let all = sums.iter().flat_map(|s| s[row.clone()].iter());
-                        all.take(pool.count()).map(|&v| f64::from(v)).collect()
-                    })
-                    .collect()
-            })
-            .collect();
-        let products: Vec<Vec<f64>> = products.into_iter().flatten().collect();
+        let products = pool.sums(pairs.len(), &|r, i| at(pairs[r].0, i) * at(pairs[r].1, i));
         let title = |v: usize| {
             if v == 0 {
                 String::new()
@@ -605,6 +622,159 @@ impl Frame {
             values,
             places,
         }
+    }
+
+    /// Signs of three columns together: where every pair of them is as it should be, and the three are not.
+    fn triples(&self, pool: &Pool, name: &(dyn Fn(usize) -> String + Sync)) -> Part {
+        let d = pool.d;
+        let columns: Vec<usize> = (0..d)
+            .filter(|&k| self.deviations[k] > 0.0)
+            .take(TRIPLES)
+            .collect();
+        let signs: Vec<Vec<f64>> = columns
+            .iter()
+            .map(|&k| {
+                let places = pool.points.iter().skip(k).step_by(d);
+                places.map(|x| (x - self.mean[k]).signum()).collect()
+            })
+            .collect();
+        let q = columns.len();
+        let triples: Vec<[usize; 3]> = (0..q)
+            .flat_map(|a| (a + 1..q).flat_map(move |b| (b + 1..q).map(move |c| [a, b, c])))
+            .collect();
+        let mut values = pool.sums(triples.len(), &|r, i| {
+            triples[r].iter().map(|&v| signs[v][i]).product()
+        });
+        values.iter_mut().flatten().for_each(|v| *v = v.abs());
+        let places = triples
+            .iter()
+            .map(|t| {
+                let names: Vec<String> = t.iter().map(|&v| name(columns[v])).collect();
+                format!("the signs of {} together", names.join(", "))
+            })
+            .collect();
+        Part {
+            name: "triples",
+            values,
+            places,
+        }
+    }
+
+    /// The direction along which sizes differ most: `max_q |E_P|q.z| - E_Q|q.z||` over unit `q`, `z` in units of the principal directions, looked for anew in every relabelling.
+    ///
+    /// From the best and the worst of the principal and of random directions some steps of ascent `q <- q / 2 + g / |g|`, `g = sum_i m_i sign(q.z_i) z_i`, at unit length.
+    fn pursuit(&self, pool: &Pool, seed: u64) -> Option<Part> {
+        let axes: Vec<Vec<f64>> = self
+            .principal
+            .iter()
+            .filter(|(_, _, s)| *s > 0.0)
+            .take(COVARIANCES)
+            .map(|(_, q, s)| self.along(pool, q).iter().map(|z| z / s).collect())
+            .collect();
+        let k = axes.len();
+        if k < 2 {
+            return None;
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(13);
+        let mut starts: Vec<Vec<f32>> = (0..k)
+            .map(|a| (0..k).map(|b| f32::from(u8::from(a == b))).collect())
+            .collect();
+        for _ in 0..RANDOM {
+            let v: Vec<f64> = (0..k).map(|_| StandardNormal.sample(&mut rng)).collect();
+            let norm = v.iter().map(|v| v * v).sum::<f64>().sqrt();
+            starts.push(v.iter().map(|v| (v / norm) as f32).collect());
+        }
+        let n = pool.len();
+        let z: Vec<f32> = (0..n)
+            .flat_map(|i| axes.iter().map(move |a| a[i].clamp(-6.0, 6.0) as f32))
+            .collect();
+        let size = |r: usize, i: usize| -> f64 {
+            let q = &starts[r];
+            let row = &z[i * k..(i + 1) * k];
+            f64::from(row.iter().zip(q).map(|(z, q)| z * q).sum::<f32>().abs())
+        };
+        let sizes = pool.sums(starts.len(), &size);
+        let isa = Isa::current();
+        // The rows of z, and z turned round, in chunks.
+        let rows = 192;
+        let chunks: Vec<(Packed<f32>, Packed<f32>)> = z
+            .chunks(rows * k)
+            .map(|z| {
+                let rows = z.len() / k;
+                let mut forth = Packed::new(isa, rows, k);
+                forth.pack(z, k, 1);
+                let mut back = Packed::new(isa, k, rows);
+                back.pack(z, 1, k);
+                (forth, back)
+            })
+            .collect();
+        let best: Vec<Vec<f64>> = pool
+            .signed
+            .par_iter()
+            .enumerate()
+            .map(|(lane, masses)| {
+                let mut largest = vec![0.0f64; BLOCK];
+                for sign in [1.0f32, -1.0] {
+                    let mut q = vec![0.0f32; k * BLOCK];
+                    for s in 0..BLOCK {
+                        let p = lane * BLOCK + s;
+                        let value = |r: usize| sizes[r].get(p).map_or(0.0, |v| f64::from(sign) * v);
+                        let best = (0..starts.len()).max_by(|&a, &b| value(a).total_cmp(&value(b)));
+                        for (a, v) in starts[best.unwrap_or(0)].iter().enumerate() {
+                            q[a * BLOCK + s] = *v;
+                        }
+                    }
+                    let mut along = vec![0.0f32; rows * BLOCK];
+                    for _ in 0..PURSUED {
+                        let mut gradient = vec![0.0f32; k * BLOCK];
+                        let mut value = [0.0f64; BLOCK];
+                        for (c, (forth, back)) in chunks.iter().enumerate() {
+                            let count = forth.rows();
+                            forth.multiply(&q, Init::Zero, Finish::Store(&mut along));
+                            let masses = &masses[c * rows * BLOCK..];
+                            for (row, m) in along
+                                .chunks_exact_mut(BLOCK)
+                                .zip(masses.chunks_exact(BLOCK))
+                                .take(count)
+                            {
+                                for s in 0..BLOCK {
+                                    let size = row[s].abs() * m[s];
+                                    value[s] += f64::from(size);
+                                    row[s] = if row[s] < 0.0 { -m[s] } else { m[s] };
+                                }
+                            }
+                            let init = if c == 0 { Init::Zero } else { Init::Add };
+                            back.multiply(&along, init, Finish::Store(&mut gradient));
+                        }
+                        for s in 0..BLOCK {
+                            largest[s] = largest[s].max(f64::from(sign) * value[s]);
+                            let square = |of: &[f32]| -> f32 {
+                                (0..k)
+                                    .map(|a| of[a * BLOCK + s].powi(2))
+                                    .sum::<f32>()
+                                    .sqrt()
+                            };
+                            let g = square(&gradient).max(f32::MIN_POSITIVE);
+                            for a in 0..k {
+                                let i = a * BLOCK + s;
+                                q[i] = 0.5 * q[i] + sign * gradient[i] / g;
+                            }
+                            let norm = square(&q).max(f32::MIN_POSITIVE);
+                            for a in 0..k {
+                                q[a * BLOCK + s] /= norm;
+                            }
+                        }
+                    }
+                }
+                largest
+            })
+            .collect();
+        Some(Part {
+            name: "pursued direction",
+            values: vec![best.into_iter().flatten().take(pool.count()).collect()],
+            places: vec!["a direction between the columns".into()],
+        })
     }
 
     /// Standardised columns; above 64 dimensions the leading principal directions of them. `[N, k]`.
@@ -1134,6 +1304,31 @@ mod tests {
                 Box::new(|mut z, _| {
                     for z in z.chunks_exact_mut(4) {
                         z[2] = z[2].abs() * (z[0] * z[1]).signum();
+                    }
+                    z
+                }),
+            ),
+            (
+                "the same in sixteen dimensions",
+                16,
+                same(),
+                Box::new(|mut z, _| {
+                    for z in z.chunks_exact_mut(16) {
+                        z[9] = z[9].abs() * (z[0] * z[4]).signum();
+                    }
+                    z
+                }),
+            ),
+            (
+                "two heaps along a direction between the columns",
+                8,
+                same(),
+                Box::new(|mut z, _| {
+                    let q = 1.0 / 8f64.sqrt();
+                    for z in z.chunks_exact_mut(8) {
+                        let along: f64 = z.iter().map(|z| q * z).sum();
+                        let heaps = 0.95 * along.signum() + 0.3 * (along.abs() - 0.8);
+                        z.iter_mut().for_each(|z| *z += q * (heaps - along));
                     }
                     z
                 }),
