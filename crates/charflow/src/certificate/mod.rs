@@ -263,7 +263,7 @@ fn map_error(
     };
     MapError::of(
         optimality.slack_upper? / potential.factor(),
-        upper(&squares, None, weights, seed).upper?,
+        upper(&squares, None, weights, 0.0, seed).upper?,
         reached.variance(d),
         curvature?,
         potential.scale(),

@@ -15,7 +15,8 @@
 //!
 //! so one transform at the target's points serves the backward gap and the dual value `D = E_nu[g^c] - E_mu[g]`.
 //!
-//! **Confidence.** The mean slack is a mean over independent points: its bound is that of module `interval`. A search that misses the least minimum makes the slack too small. Some points, drawn by weight,
+//! **Confidence.** The mean slack is a mean over independent points: its bound is that of module `interval`. Some three over `n` of all points may be placed in any way and not be in the sample; for these the bound allows the mean
+//! slack of a point that is sent where another one belongs. A search that misses the least minimum makes the slack too small. Some points, drawn by weight,
 //! are searched again from forty-five other starts; what that adds to their slack has the same kind of bound, which is added. If `k` of them were missed, the share that is missed is at most the
 //! Clopper-Pearson bound of `k` (three over their number if `k = 0`), which is reported: by how much the slack is too small there, nobody can say.
 
@@ -24,6 +25,7 @@ use crate::statistics::cloud::{Cloud, some_rows};
 use crate::statistics::finite;
 use crate::statistics::interval::{NORMAL, share_upper, upper};
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
@@ -45,6 +47,8 @@ pub struct Optimality {
     pub slack_upper: Option<f64>,
     /// 95 % quantile of the slack.
     pub slack_quantile_95: Option<f64>,
+    /// Mean slack of a point that is sent where another one belongs: what is allowed for the points, about three over their number, that no sample has.
+    pub slack_misplaced: Option<f64>,
     /// Mean slack over mean cost: the share of the cost that is avoidable, at most.
     pub share: Option<f64>,
     /// One-sided 95 % upper confidence bound of that.
@@ -79,6 +83,7 @@ impl Optimality {
             standard_error: None,
             slack_upper: None,
             slack_quantile_95: None,
+            slack_misplaced: None,
             share: None,
             share_upper: None,
             share_beyond_shift: None,
@@ -161,7 +166,7 @@ impl Missed {
 
     /// 95 % upper confidence bound of the mean gain.
     pub(super) fn upper(&self, seed: u64) -> Option<f64> {
-        upper(&self.gains, None, None, seed).upper
+        upper(&self.gains, None, None, 0.0, seed).upper
     }
 }
 
@@ -248,11 +253,12 @@ impl Pairs<'_> {
                 }
             })
             .collect();
-        let gains = upper(&missed.gains, None, None, self.seed);
-        let found = upper(&slack, None, weights, self.seed);
+        let gains = upper(&missed.gains, None, None, 0.0, self.seed);
+        let limit = self.misplaced(&transform.value);
+        let found = upper(&slack, None, weights, limit, self.seed);
         let costs: Vec<f64> = costs.iter().map(|c| factor * c).collect();
         let cost = mean(&costs, weights);
-        let ratio = upper(&slack, Some(&costs), weights, self.seed);
+        let ratio = upper(&slack, Some(&costs), weights, limit, self.seed);
         let slack_upper = found
             .upper
             .zip(gains.upper)
@@ -274,6 +280,7 @@ impl Pairs<'_> {
             standard_error: found.standard_error,
             slack_upper,
             slack_quantile_95: finite(quantile(&slack, weights, 0.95)),
+            slack_misplaced: finite(limit),
             share: ratio.estimate,
             share_upper: share_upper_,
             share_beyond_shift: over((cost - factor * shift).max(0.0)),
@@ -291,6 +298,27 @@ impl Pairs<'_> {
             },
             slack_missed: gains.estimate,
         }
+    }
+
+    /// Mean of `l(y_j - x_i) + g(x_i) - g^c(y_j)` over a random pairing: the slack of a point sent where another one belongs, in the user's units; zero where it is not finite.
+    fn misplaced(&self, transforms: &[f64]) -> f64 {
+        let d = self.dim();
+        let n = self.g.len();
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(26);
+        let mut order: Vec<usize> = (0..n).collect();
+        order.shuffle(&mut rng);
+        let mut v = vec![0.0; d];
+        let slack: Vec<f64> = order
+            .iter()
+            .enumerate()
+            .map(|(i, &j)| {
+                let (x, y) = (&self.x[i * d..(i + 1) * d], &self.y[j * d..(j + 1) * d]);
+                self.source.potential.inner_cost(x, y, &mut v) + self.g[i] - transforms[j]
+            })
+            .collect();
+        let mean = self.source.potential.factor() * mean(&slack, self.weights());
+        if mean.is_finite() { mean.max(0.0) } else { 0.0 }
     }
 
     /// `l(E[y - x])` and `E l(r - E r)` of the points `r` that are reached, solver units.

@@ -179,9 +179,11 @@ fn optimality(o: &Optimality) -> Part {
     } else {
         f64::INFINITY
     };
-    if cost <= 0.0 || (of_spread > 0.0 && cost < SAME * spread) {
+    // Also where all that so many points allow to be avoidable is nothing beside the spread, and yet as much as the cost.
+    let tiny = of_spread <= NOTHING && o.share_upper.is_some_and(|s| s >= 1.0);
+    if cost <= 0.0 || (of_spread > 0.0 && cost < SAME * spread) || tiny {
         return part(
-            if of_spread > NOTHING && upper > 0.0 {
+            if (of_spread > NOTHING && upper > 0.0) || tiny {
                 Verdict::Limited
             } else {
                 Verdict::CannotSay
