@@ -33,7 +33,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::problem::{
-    CORNER, Own, Problem, Rule, Settings, Weighing, fitted, normal, normals, rng, shaped,
+    CORNER, Own, Problem, Rule, Settings, Weighing, cholesky, fitted, normal, normals, rng, shaped,
 };
 use super::ridges::Ridges;
 use super::truth::{Reference, Structure, Truth, bures, mean, variance};
@@ -176,6 +176,7 @@ pub(super) fn make(
             t
         })
     };
+    let mut shuffled = None;
     let corner_symmetry = problem.family == "corners";
     let (forward, structure) = match kind {
         Kind::Exact => {
@@ -230,16 +231,30 @@ pub(super) fn make(
             (forward, structure)
         }
         Kind::Shuffled(p) => {
-            let draw = Arc::clone(&problem.draw);
-            let s = after(Box::new(move |x| {
-                let mut rng = of_point(x, 2);
-                if rng.random::<f64>() < p {
-                    draw(1, rng.random(), 1 << 33)
-                } else {
-                    x.to_vec()
-                }
-            }));
-            (s, Preserving)
+            let part = |p: f64| {
+                let draw = Arc::clone(&problem.draw);
+                after(Box::new(move |x| {
+                    let mut rng = of_point(x, 2);
+                    if rng.random::<f64>() < p {
+                        draw(1, rng.random(), 1 << 33)
+                    } else {
+                        x.to_vec()
+                    }
+                }))
+            };
+            // p times what it is if all are shuffled, known to more digits than from the few that are.
+            let all = part(1.0).at(&reference.x);
+            let whole = reference.truth(cost, &all, Preserving);
+            let times = |v: Option<f64>| v.map(|v| p * v);
+            shuffled = Some(Truth {
+                cost: reference.optimal_cost + p * (whole.cost - reference.optimal_cost),
+                excess: times(whole.excess),
+                uvp: times(whole.uvp),
+                off: times(whole.off),
+                off_percent: times(whole.off_percent),
+                ..whole
+            });
+            (part(p), Preserving)
         }
         Kind::Blurred(r) => {
             let Some((m, l)) = problem
@@ -539,7 +554,10 @@ pub(super) fn make(
     if images.iter().any(|v| !v.is_finite()) {
         return Ok(None);
     }
-    let mut truth = reference.truth(cost, &images, structure);
+    let mut truth = shuffled.unwrap_or_else(|| reference.truth(cost, &images, structure));
+    if let Some((map, s0)) = &problem.gaussian {
+        of_gaussians(&mut truth, kind, map, s0);
+    }
     match kind {
         Kind::Exact | Kind::WrongPotential => truth.w2 = Some([0.0; 2]),
         Kind::Constant => truth.w2 = Some([reference.variance.sqrt(); 2]),
@@ -574,6 +592,53 @@ fn crossed(x: &[f64], does: bool) -> Vec<f64> {
         x[0] -= 2.0 * CORNER.copysign(x[0]);
     }
     x
+}
+
+/// In closed form what is a mean over points elsewhere: with `x' = s(x)` and `C = E (x' - m)(x - m)'`, for `s` that preserve `N(m, S)`,
+///
+/// ```text
+/// W(mu, nu) = (|m' - m|^2 + W2^2) / 2        excess = tr(A (S - C))        E|T - T*|^2 = tr(A (2 S - C - C') A)
+/// C = (1 - p) S shuffled,   r S blurred,   L R L' turned,   -S mirrored
+/// ```
+fn of_gaussians(truth: &mut Truth, kind: Kind, map: &GaussianMap, s0: &[f64]) {
+    let d = map.dim();
+    let matrix = |m: &[f64]| nalgebra::DMatrix::from_row_slice(d, d, m);
+    let (a, s) = (matrix(&map.matrix()), matrix(s0));
+    let shift: f64 = map
+        .source_mean()
+        .iter()
+        .zip(map.target_mean())
+        .map(|(a, b)| (a - b).powi(2))
+        .sum();
+    let nu = image_covariance(map, s0);
+    let optimal = 0.5 * (shift + bures(s0, &nu, d));
+    truth.optimal_cost = Some(optimal);
+    let c = match kind {
+        Kind::Shuffled(p) => (1.0 - p) * &s,
+        Kind::Blurred(r) => r * &s,
+        Kind::Mirrored => -&s,
+        Kind::Turned(angle) => {
+            let l = matrix(&cholesky(s0, d));
+            let mut turn = nalgebra::DMatrix::identity(d, d);
+            let (sin, cos) = angle.sin_cos();
+            for k in (0..d - d % 2).step_by(2) {
+                turn[(k, k)] = cos;
+                turn[(k + 1, k + 1)] = cos;
+                turn[(k, k + 1)] = -sin;
+                turn[(k + 1, k)] = sin;
+            }
+            &l * turn * l.transpose()
+        }
+        _ => return,
+    };
+    let total = matrix(&nu).trace();
+    let excess = (&a * (&s - &c)).trace();
+    let off = (&a * (2.0 * &s - &c - c.transpose()) * &a).trace();
+    truth.cost = optimal + excess;
+    truth.excess = Some(excess);
+    truth.off = Some(off);
+    truth.off_percent = Some(100.0 * off / total);
+    truth.uvp = truth.off_percent;
 }
 
 /// `A S A'`.

@@ -83,25 +83,46 @@ fn means_over_points_meet_the_closed_forms() {
     let s = nalgebra::DMatrix::from_row_slice(d, d, &s0);
     let trace = (&a * &s).trace();
     let target = (&a * &s * &a).trace();
-    let mirrored = made(&problem, Kind::Mirrored).unwrap().truth;
     let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 0.03, "{a} {b}");
-    near(mirrored.excess.unwrap(), 2.0 * trace);
-    near(mirrored.off.unwrap(), 4.0 * target);
-    near(mirrored.uvp.unwrap(), 400.0);
-    let blurred = made(&problem, Kind::Blurred(0.9)).unwrap().truth;
-    near(blurred.excess.unwrap(), 0.1 * trace);
-    near(blurred.uvp.unwrap(), 20.0);
-    let shuffled = made(&problem, Kind::Shuffled(0.2)).unwrap().truth;
-    near(shuffled.excess.unwrap(), 0.2 * trace);
-    near(shuffled.uvp.unwrap(), 40.0);
+    let reference = reference(&problem, Scale::Full);
+    for (kind, excess, off) in [
+        (Kind::Mirrored, Some(2.0 * trace), 4.0 * target),
+        (Kind::Blurred(0.9), Some(0.1 * trace), 0.2 * target),
+        (Kind::Shuffled(0.3), Some(0.3 * trace), 0.6 * target),
+        // Planes turned by a right angle: x' and x are orthogonal in every plane.
+        (
+            Kind::Turned(std::f64::consts::FRAC_PI_2),
+            None,
+            2.0 * target,
+        ),
+    ] {
+        let made = made(&problem, kind).unwrap();
+        let t = &made.truth;
+        let means = reference.truth(
+            problem.cost.as_ref(),
+            &made.forward.at(&reference.x),
+            truth::Structure::Preserving,
+        );
+        if let Some(excess) = excess {
+            near(t.excess.unwrap(), excess);
+        }
+        near(means.excess.unwrap(), t.excess.unwrap());
+        near(means.off.unwrap(), t.off.unwrap());
+        near(means.uvp.unwrap(), t.uvp.unwrap());
+        near(means.cost, t.cost);
+        near(t.off.unwrap(), off);
+        near(means.optimal_cost.unwrap(), t.optimal_cost.unwrap());
+    }
     let shift: f64 = map
         .source_mean()
         .iter()
         .zip(map.target_mean())
         .map(|(a, b)| (a - b).powi(2))
         .sum();
-    let own = 0.5 * (shift + s.trace() + target - 2.0 * trace);
-    near(mirrored.optimal_cost.unwrap(), own);
+    near(
+        reference.optimal_cost,
+        0.5 * (shift + s.trace() + target - 2.0 * trace),
+    );
 }
 
 /// Noise: the closed form of two Gaussians against that of the optimal map between them.

@@ -146,7 +146,8 @@ impl Reference {
                 truth.off = Some(0.0);
             }
             Structure::Preserving => {
-                truth.excess = Some(paid - self.optimal_cost);
+                // A cost with a limit may be infinite: then nothing is said.
+                truth.excess = Some(paid - self.optimal_cost).filter(|e| e.is_finite());
                 truth.off = Some(apart);
                 truth.w2 = Some([0.0; 2]);
             }
@@ -159,7 +160,10 @@ impl Reference {
         if d == 1 && structure != Structure::Preserving {
             let (x, sorted, order) = (ascending(&self.x), ascending(f), order(&self.x));
             if structure == Structure::Unknown {
-                truth.excess = Some((paid - mean_cost(cost, &x, &sorted, 1)).max(0.0));
+                let least = mean_cost(cost, &x, &sorted, 1);
+                truth.excess = Some(paid - least)
+                    .filter(|e| e.is_finite())
+                    .map(|e| e.max(0.0));
                 let own: Vec<f64> = order.iter().map(|&i| f[i]).collect();
                 truth.off = Some(mean_square(&own, &sorted, 1));
             }

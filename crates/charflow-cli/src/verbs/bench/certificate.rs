@@ -91,7 +91,8 @@ fn bounds_of(c: &Certificate, truth: &Truth) -> Vec<Claim> {
     ]
     .into_iter()
     .filter_map(|(name, claimed, truth, side)| {
-        let (claimed, truth) = (claimed?, truth?);
+        // A cost with a limit makes some truths infinite: they say nothing.
+        let (claimed, truth) = (claimed?, truth.filter(|t| t.is_finite())?);
         let holds = match side {
             AtMost => truth <= claimed + near,
             AtLeast => truth >= claimed - near,
