@@ -367,7 +367,10 @@ fn an_exact_map_is_good_and_others_are_bad() {
     assert!(o.slack.unwrap() < 1e-9 && o.slack_quantile_95.unwrap() < 1e-9);
     // Three points in a thousand may be anywhere: no sample shows them.
     let unseen = 3.0 / 1000.0 * o.slack_misplaced.unwrap();
-    assert!((0.85..1.15).contains(&(o.slack_upper.unwrap() / unseen)), "{good}");
+    assert!(
+        (0.85..1.15).contains(&(o.slack_upper.unwrap() / unseen)),
+        "{good}"
+    );
     assert_eq!(good.optimality.search_missed, 0.0);
     assert_eq!(good.convexity.as_ref().unwrap().share_not_convex, Some(0.0));
     let sentence = good.sentence();

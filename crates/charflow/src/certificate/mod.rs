@@ -64,8 +64,12 @@ pub const MOST_POINTS: usize = 10_000;
 /// Below so many points a side every bound is too wide to mean anything.
 pub const FEW: usize = 50;
 
-/// Below so many points a side a twentieth of the target could be missing unseen.
-pub const ENOUGH: usize = 500;
+/// Below so many points a side in `d` dimensions a twentieth of the target could be missing unseen (500), or a law be another one along a direction between the columns (60 a dimension, as far as studies of known
+/// truths show); 1,000 are enough to be called good, though along one of many dozens of dimensions they need not show it.
+#[must_use]
+pub fn enough(d: usize) -> usize {
+    (60 * d).clamp(500, 1000)
+}
 
 /// Where the points come from, as far as the caller knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -374,7 +378,7 @@ fn certify_with(
         certificate.notes.push(format!(
             "certificate: the potential or its gradient is not finite at some of the points (its values at {bad} of {all}); the optimality gap and the dual value cannot be said"
         ));
-        sentence::conclude(&mut certificate, options.by_class);
+        sentence::conclude(&mut certificate, options.by_class, d);
         return Ok(certificate);
     }
     let mut held = vec![&z[..]];
@@ -466,6 +470,6 @@ fn certify_with(
         }
     }
     certificate.bracket = bracket::between(&transformed, &tz, &yz, [&x, &y], seed)?;
-    sentence::conclude(&mut certificate, options.by_class);
+    sentence::conclude(&mut certificate, options.by_class, d);
     Ok(certificate)
 }

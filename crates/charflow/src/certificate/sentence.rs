@@ -11,7 +11,7 @@
 //! | "away from the target" | in between |
 
 use super::arrival::{Arrival, ClassArrival};
-use super::{Certificate, ENOUGH, FEW, Optimality, Origin, Verdict};
+use super::{Certificate, FEW, Optimality, Origin, Verdict, enough};
 use crate::evaluate::short;
 use crate::statistics::two_sample::LEVEL;
 use std::fmt;
@@ -65,7 +65,7 @@ pub(super) fn conclude_broken(c: &mut Certificate, broken: &str) {
 }
 
 /// Fills in verdict, sentence and notes.
-pub(super) fn conclude(c: &mut Certificate, by_class: bool) {
+pub(super) fn conclude(c: &mut Certificate, by_class: bool, d: usize) {
     notes(c, by_class);
     let [n, m] = c.points;
     let place = place(c);
@@ -99,7 +99,7 @@ pub(super) fn conclude(c: &mut Certificate, by_class: bool) {
             v => v,
         });
     }
-    let few = fewest < ENOUGH as f64;
+    let few = fewest < enough(d) as f64;
     let loose = |o: &Optimality| o.search_missed_upper > MISSED || o.not_converged > MISSED;
     if c.origin == Origin::Fitted
         || few
@@ -138,7 +138,8 @@ pub(super) fn conclude(c: &mut Certificate, by_class: bool) {
     words.push_str(&ahead.words);
     if few && ahead.verdict != Verdict::Bad {
         words.push_str(&format!(
-            "; with fewer than {ENOUGH} points a side a twentieth of it could be missing unseen"
+            "; with fewer than {} points a side a part of it could be missing or misshapen unseen",
+            enough(d)
         ));
     }
     if let Some(back) =
