@@ -269,11 +269,21 @@ class CharacteristicFlow:
     # How good it is.
 
     def certificate(
-        self, X: Any, Y: Any, *, x_weights: Any = None, y_weights: Any = None
+        self,
+        X: Any,
+        Y: Any,
+        *,
+        x_labels: Any = None,
+        y_labels: Any = None,
+        x_weights: Any = None,
+        y_weights: Any = None,
     ) -> Certificate:
-        """Within what share of the cheapest cost the map is, and whether it reaches the target, on points it should not have been fitted to."""
+        """How far above the optimal cost the map is, and whether it reaches the target, on points it should not have been fitted to.
+
+        A model fitted with labels is judged class by class, by the worst class, if the points have labels too.
+        """
         model = self._model()
-        source, target = self._judged(X, Y, None, None, x_weights, y_weights)
+        source, target = self._judged(X, Y, x_labels, y_labels, x_weights, y_weights)
         data, text = model.certify(source, target, _whole(self.seed, "seed"), self._threads())
         return Certificate(json.loads(data), text)
 
@@ -287,7 +297,7 @@ class CharacteristicFlow:
         x_weights: Any = None,
         y_weights: Any = None,
     ) -> Evaluation:
-        """The map beside the best linear one, the constant one and the identity, with the certificate. Labels give the mismatch of each class."""
+        """The map beside the best linear one, the constant one and the identity, with the certificate. Labels give the energy distance of each class."""
         model = self._model()
         source, target = self._judged(X, Y, x_labels, y_labels, x_weights, y_weights)
         data, (text, certificate) = model.evaluate(

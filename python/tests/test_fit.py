@@ -134,6 +134,29 @@ def test_classes_go_to_their_own():
     judged = flow.evaluate(X, Y, x_labels=kinds, y_labels=swapped)
     assert judged.to_dict()["by_class"]["classes"][0]["class"] == "left"
     assert judged.to_dict()["class_accuracy_forward"] > 0.9
+    # Judged by the worst class: labels that are turned round are told, and without labels nothing is said of classes.
+    right = flow.certificate(X, Y, x_labels=kinds, y_labels=swapped)
+    assert right == judged.certificate and right.worst_class[0] in ("left", "right")
+    wrong = flow.certificate(X, Y, x_labels=kinds, y_labels=kinds)
+    assert wrong.verdict == "bad" and wrong.p_value[0] < 0.025 and "its own" in wrong.sentence
+    assert flow.certificate(X, Y).worst_class == (None, None)
+
+
+def test_the_certificate_has_its_bounds(flow, data):
+    X, Y = data
+    said = flow.certificate(X, Y)
+    fields = said.to_dict()
+    assert fields["format"] == 2
+    assert said.share_upper is not None and said.backward_share_upper is not None
+    assert said.share_lower is None or 0 < said.share_lower <= said.share_upper
+    assert said.searches_missed_upper is not None and 0 <= said.searches_missed_upper <= 1
+    assert said.uvp_upper is None or said.uvp_upper >= 0
+    assert all(p is not None and 0 < p <= 1 for p in said.p_value)
+    assert all(w is None or w > 0 for w in said.w2_lower)
+    assert len(fields["path"]["return_error"]) == len(fields["path"]["times"]) == 4
+    # A shifted target is told, and a distance of at least nearly the shift is proved.
+    away = flow.certificate(X, np.asarray(flow.transform(X)) + 3.0)
+    assert away.verdict == "bad" and 3.0 < (away.w2_lower[0] or 0.0) <= 3.0 * 2**0.5 + 1e-6
 
 
 def test_labels_of_any_kind_are_the_same_classes(data):

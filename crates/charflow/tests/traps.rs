@@ -222,6 +222,167 @@ fn thirty_floors_are_not_close() {
     }
 }
 
+/// T4: the share of searches that may have missed is the exact bound for the number that is printed.
+#[test]
+fn the_rule_of_three_is_in_the_sentence() {
+    let (n, d) = (1200, 3);
+    let map = GaussianMap::new(
+        &[0.0; 3],
+        &unit(d),
+        &[1.0; 3],
+        &[1.5, 0.2, 0.0, 0.2, 0.7, 0.0, 0.0, 0.0, 1.0],
+    )
+    .unwrap();
+    let potential = SourcePotential::of_gaussian(&map);
+    let x = samples(&normal(n, d, 1), d);
+    let y = samples(&map.forward(&normal(n, d, 2)).unwrap(), d);
+    let c = judge(&map, Some(&map), &potential, &x, &y, false);
+    let o = &c.optimality;
+    assert_eq!((o.searched_again, o.search_missed), (300, 0.0));
+    let exact = 1.0 - 0.05f64.powf(1.0 / 300.0);
+    assert!((o.search_missed_upper - exact).abs() < 1e-9);
+    assert!(
+        c.sentence().contains("of 300 points searched again")
+            && c.sentence().contains("at most 1.0 % of all"),
+        "{c}"
+    );
+    // All points of weight zero but the first 600 are as good as absent: a thousandth of the weight is on the others, and so are the repeated searches.
+    let weights: Vec<f64> = (0..n).map(|i| if i < 600 { 1.0 } else { 1e-9 }).collect();
+    let x = x.with_weights(weights).unwrap();
+    let c = judge(&map, Some(&map), &potential, &x, &y, false);
+    assert!((c.effective_points[0] - 600.0).abs() < 1.0, "{c}");
+    assert!(c.sentence().contains("count as 600"), "{c}");
+}
+
+/// A point in a hundred goes where another belongs: samples of a hundred without one are common, and the bound has to hold for them too.
+#[test]
+fn waste_that_no_point_met_is_allowed_for() {
+    let (n, d) = (100, 2);
+    let (map, potential) = shift(d, 0.0, 3.0);
+    let mut held = 0;
+    for seed in 0..40 {
+        let x = normal(n, d, 300 + seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let other = map.forward(&normal(n, d, 700 + seed)).unwrap();
+        let mut images = map.forward(&x).unwrap();
+        for i in 0..n {
+            if rng.random_range(0..100) == 0 {
+                images[i * d..(i + 1) * d].copy_from_slice(&other[i * d..(i + 1) * d]);
+            }
+        }
+        let whole = Whole(d, images);
+        let y = samples(&map.forward(&normal(n, d, 500 + seed)).unwrap(), d);
+        let c = judge(&whole, None, &potential, &samples(&x, d), &y, false);
+        // An independent image costs E|Z - Z'|^2 / 2 = d more.
+        held += usize::from(c.optimality.slack_upper.unwrap() >= 0.01 * d as f64);
+        assert_ne!(c.verdict, Verdict::Good);
+    }
+    assert!(held >= 36, "{held} of 40");
+}
+
+/// Images given for all points together.
+struct Whole(usize, Vec<f64>);
+
+impl ForwardMap for Whole {
+    fn dim(&self) -> usize {
+        self.0
+    }
+    fn forward(&self, _: &[f64]) -> Result<Vec<f64>> {
+        Ok(self.1.clone())
+    }
+}
+
+/// What makes no sense is said, in words and without a number that is none.
+#[test]
+fn broken_maps_and_points_are_answered_in_words() {
+    let (n, d) = (120, 2);
+    let (map, potential) = shift(d, 0.0, 1.0);
+    let points = normal(n, d, 1);
+    let (x, y) = (
+        samples(&points, d),
+        samples(&map.forward(&normal(n, d, 2)).unwrap(), d),
+    );
+    let plain = |c: &Certificate| {
+        let text = format!("{c}");
+        assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+        assert!(!c.sentence().is_empty());
+        serde_json::to_string(c).unwrap();
+    };
+    // A map that is not finite at some points.
+    let mut images = map.forward(&points).unwrap();
+    images[7] = f64::NAN;
+    images[11] = f64::INFINITY;
+    let c = judge(&Whole(d, images), Some(&map), &potential, &x, &y, false);
+    plain(&c);
+    assert_eq!(c.verdict, Verdict::Bad);
+    assert!(
+        c.sentence().contains("not finite at 2 of 120 points"),
+        "{c}"
+    );
+    // A potential that is not finite somewhere.
+    let layers = charflow::potential::Family::Mlp
+        .layers(&[6], Activation::Softplus { beta: 2.0 })
+        .unwrap();
+    let mut network = WarmPotential::<f64>::new(Isa::current(), Shape { dim: d, layers }, None);
+    network.set_parameters(&vec![1e200; network.parameters()]);
+    let scaling = Scaling {
+        shift: vec![0.0; d],
+        scale: 1.0,
+    };
+    let broken = SourcePotential::new(network, scaling, &Quadratic).unwrap();
+    let c = judge(&map, Some(&map), &broken, &x, &y, false);
+    plain(&c);
+    assert_eq!(c.verdict, Verdict::Bad, "{c}");
+    // All weight on one point.
+    let mut weights = vec![0.0; n];
+    weights[3] = 1.0;
+    let one = samples(&points, d).with_weights(weights).unwrap();
+    for (x, y) in [(&one, &y), (&x, &one)] {
+        let c = judge(&map, Some(&map), &potential, x, y, false);
+        plain(&c);
+        assert_eq!(c.verdict, Verdict::CannotSay, "{c}");
+    }
+    // A class of two points, one of which is on one side only.
+    let labels = |rare: usize| -> Vec<String> {
+        (0..n)
+            .map(|i| if i < rare { "rare" } else { "common" }.into())
+            .collect()
+    };
+    for (a, b) in [(2, 2), (2, 0), (0, 1)] {
+        let x = samples(&points, d).with_labels(labels(a)).unwrap();
+        let y = y.clone().with_labels(labels(b)).unwrap();
+        let c = judge(&map, Some(&map), &potential, &x, &y, true);
+        plain(&c);
+        assert_ne!(c.verdict, Verdict::Good, "{c}");
+        if (a, b) != (2, 2) {
+            assert!(
+                c.notes
+                    .iter()
+                    .any(|n| n.contains("\"rare\" cannot be judged")),
+                "{c}"
+            );
+        }
+    }
+    // Fewer than twenty points, identical clouds, points that are all the same.
+    let few = samples(&points[..2 * 15], d);
+    let same = samples(&vec![4.0; 2 * n], d);
+    let far: Vec<f64> = points.iter().map(|v| v + 1e8).collect();
+    for (x, y, verdict) in [
+        (&few, &few, Some(Verdict::CannotSay)),
+        (&same, &same, Some(Verdict::CannotSay)),
+        (&same, &y, None),
+        (&x, &x, None),
+        (&x, &samples(&far, d), Some(Verdict::Bad)),
+    ] {
+        let c = judge(&map, Some(&map), &potential, x, y, false);
+        plain(&c);
+        assert_ne!(c.verdict, Verdict::Good, "{c}");
+        if let Some(verdict) = verdict {
+            assert_eq!(c.verdict, verdict, "{c}");
+        }
+    }
+}
+
 /// T3: pairs of clusters, one narrow and one broad, swapped against the optimum by a potential with `T = x + V(grad g)` exactly.
 ///
 /// In the ball of cluster k the potential is `g_k + v_k.(x - c_k) + kappa_k |x - c_k|^2 / 2`, cut off by two softplus units of `r^2 - |x - c|^2`; so `T(x) = x + v_k + kappa_k (x - c_k)` there.
