@@ -39,6 +39,12 @@ use super::ridges::Ridges;
 use super::truth::{Reference, Structure, Truth, bures, mean, variance};
 use crate::LabError;
 
+/// What is done to a point before the map.
+type Before = Box<dyn Fn(&[f64]) -> Vec<f64> + Send + Sync>;
+
+/// What is done to an image after it, knowing the point.
+type After = Box<dyn Fn(&[f64], &mut [f64]) + Send + Sync>;
+
 /// What is done to the optimal map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
@@ -158,7 +164,7 @@ pub(super) fn make(
     let mut backward = None;
     let mut exact_potential = problem.exact;
     // `T* o s`.
-    let after = |s: Box<dyn Fn(&[f64]) -> Vec<f64> + Send + Sync>| {
+    let after = |s: Before| {
         let star = star.clone();
         Rule::new(d, move |x| {
             let moved: Vec<f64> = x.chunks_exact(d).flat_map(&s).collect();
@@ -166,7 +172,7 @@ pub(super) fn make(
         })
     };
     // `T*`, then something of point and image.
-    let then = |s: Box<dyn Fn(&[f64], &mut [f64]) + Send + Sync>| {
+    let then = |s: After| {
         let star = star.clone();
         Rule::new(d, move |x| {
             let mut t = star.at(x);
