@@ -242,7 +242,8 @@ fn the_rule_of_three_is_in_the_sentence() {
     let exact = 1.0 - 0.05f64.powf(1.0 / 300.0);
     assert!((o.search_missed_upper - exact).abs() < 1e-9);
     assert!(
-        c.sentence().contains("of 300 points searched again")
+        c.sentence()
+            .contains("for none of 300 points searched again")
             && c.sentence().contains("at most 1.0 % of all"),
         "{c}"
     );
@@ -278,6 +279,99 @@ fn waste_that_no_point_met_is_allowed_for() {
         assert_ne!(c.verdict, Verdict::Good);
     }
     assert!(held >= 36, "{held} of 40");
+}
+
+/// `T = T_g = -x` of a symmetric law: `phi'' = -1` everywhere, no curvature above zero, and the map is as wrong as can be. The step of the proof leaves the ball, so it must not be taken.
+#[test]
+fn a_mirrored_map_has_no_small_error() {
+    let (n, d) = (300, 2);
+    let layer = Layer {
+        width: d,
+        previous: false,
+        input: true,
+        quadratic: true,
+        residual: false,
+        scale: 1.0,
+        activation: Activation::Identity,
+    };
+    let shape = Shape {
+        dim: d,
+        layers: vec![layer],
+    };
+    let mut theta = vec![0.0; shape.parameters()];
+    let place = |name: &str| shape.tensors().iter().find(|t| t.0 == name).unwrap().1;
+    for k in 0..d {
+        theta[place("layer1.Q") + k * d + k] = 1.0;
+        theta[place("output.F") + k] = -1.0;
+    }
+    let mut network = WarmPotential::<f64>::new(Isa::current(), shape, None);
+    network.set_parameters(&theta);
+    let scaling = Scaling {
+        shift: vec![0.0; d],
+        scale: 1.0,
+    };
+    let potential = SourcePotential::new(network, scaling, &Quadratic).unwrap();
+    let x = samples(&normal(n, d, 1), d);
+    let images: Vec<f64> = x.to_f64().iter().map(|v| -v).collect();
+    let c = judge(
+        &Whole(d, images),
+        None,
+        &potential,
+        &x,
+        &samples(&normal(n, d, 2), d),
+        false,
+    );
+    // The optimal map to the same points is the identity: E|T - T'|^2 = 4 E|x|^2, 400 % of the variance.
+    let e = c.map_error.as_ref().unwrap();
+    assert!(e.uvp_upper.is_none(), "{c}");
+    assert!(
+        e.root_mean_square_upper.unwrap() >= 2.0 * (d as f64).sqrt() * 0.95,
+        "{c}"
+    );
+    assert_eq!(c.verdict, Verdict::Bad);
+}
+
+/// A map that is right on the points with a class and nowhere else, and rows that come in turn.
+#[test]
+fn points_that_are_not_judged_are_not_called_good() {
+    let (n, d) = (2000, 2);
+    let (map, potential) = shift(d, 0.0, 0.0);
+    let x = normal(n, d, 1);
+    // Every other point has no class, and goes elsewhere than the target's.
+    let y: Vec<f64> = normal(n, d, 2)
+        .chunks_exact(d)
+        .enumerate()
+        .flat_map(|(i, p)| [p[0] + if i % 2 == 1 { 3.0 } else { 0.0 }, p[1]])
+        .collect();
+    let labels = || {
+        (0..n)
+            .map(|i| (i % 2 == 0).then(|| "a".to_string()))
+            .collect()
+    };
+    let [a, b] = [&x, &y].map(|p| samples(p, d).with_some_labels(labels()).unwrap());
+    let c = judge(&map, Some(&map), &potential, &a, &b, true);
+    assert_ne!(c.verdict, Verdict::Good, "{c}");
+    assert_eq!(c.forward.by_class.as_ref().unwrap().others, [n / 2, n / 2]);
+    // Between 5,000 and 10,000 points some are tested: not every other row.
+    let m = 8000;
+    let x = normal(m, d, 3);
+    let y: Vec<f64> = normal(m, d, 4)
+        .chunks_exact(d)
+        .enumerate()
+        .flat_map(|(i, p)| [p[0] + if i % 2 == 1 { 1.0 } else { 0.0 }, p[1]])
+        .collect();
+    let c = judge(
+        &map,
+        None,
+        &potential,
+        &samples(&x, d),
+        &samples(&y, d),
+        false,
+    );
+    assert!(
+        c.forward.energy_distance.unwrap() > 5.0 * c.forward.noise_floor.unwrap(),
+        "{c}"
+    );
 }
 
 /// Images given for all points together.

@@ -14,18 +14,19 @@
 use crate::exact::GaussianMap;
 use crate::map::ForwardMap;
 use crate::samples::Samples;
-use crate::statistics::cloud::{Cloud, energy_distance_to, rows_of, spaced};
+use crate::statistics::cloud::{Cloud, energy_distance_to, rows_of};
 use crate::statistics::two_sample::{LEVEL, Pool, RELABELLINGS};
 use crate::statistics::{Evidence, TwoSample, finite, marginal};
-use rayon::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 /// Points of each side that are tested at most.
 pub const TESTED: usize = 5000;
 
-/// Relabellings of a class for each class there is, and at most.
+/// Relabellings of a class for each class there is, so that the least p-value times their number can be small; and at most.
 const FOR_EACH_CLASS: usize = 60;
-const MOST_RELABELLINGS: usize = 6000;
+const MOST_RELABELLINGS: usize = 30_000;
 
 /// How far the points reached are from those to be reached.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,6 +51,9 @@ pub struct Arrival {
     pub w2_lower: Option<f64>,
     /// Its square over the variance of the points to be reached, in percent: the least L2-UVP that a map with these images can have.
     pub uvp_lower: Option<f64>,
+    /// That of the module `marginal` alone, which no search takes part in.
+    #[serde(skip)]
+    pub(super) uvp_marginal: Option<f64>,
     /// Class by class, if the map was asked to send classes to classes and the points have some.
     pub by_class: Option<ArrivalByClass>,
 }
@@ -59,12 +63,14 @@ pub struct Arrival {
 pub struct ArrivalByClass {
     /// The least p-value of a class, times their number (at most 1).
     pub p_value: Option<f64>,
-    /// The class that is told from its own most clearly.
+    /// Of the classes that are told from their own the farthest; if none is, that of the least p-value.
     pub worst: Option<String>,
     /// The classes that were tested, in order of their names.
     pub classes: Vec<ClassArrival>,
-    /// Classes with fewer than two points on a side, of which nothing can be said.
+    /// Classes with fewer than two points on a side, by weight, of which nothing can be said.
     pub not_tested: Vec<String>,
+    /// Points moved and points to be reached that belong to none of the classes tested.
+    pub others: [usize; 2],
 }
 
 /// One class.
@@ -102,10 +108,18 @@ pub(crate) struct Task<'a> {
 }
 
 impl Arrival {
-    /// Of the images `moved` of the points of `from`, which should be those of `to`; on 5,000 of each at most, evenly spaced.
+    /// Of the images `moved` of the points of `from`, which should be those of `to`; on 5,000 of each at most, drawn at random.
     pub(crate) fn of(moved: &[f64], from: &Cloud, to: &Cloud, task: Task<'_>) -> Self {
         let Task { d, seed, .. } = task;
-        let rows = [from, to].map(|c| spaced(c.len(d), TESTED));
+        // At random: rows may come in some order, which evenly spaced ones would follow.
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(27);
+        let rows = [from, to].map(|c| {
+            let n = c.len(d);
+            let mut rows = rand::seq::index::sample(&mut rng, n, n.min(TESTED)).into_vec();
+            rows.sort_unstable();
+            rows
+        });
         let moved = rows_of(moved, &rows[0], d);
         let (a, b) = (from.part(&rows[0], d), to.part(&rows[1], d));
         let sides = [
@@ -122,6 +136,9 @@ impl Arrival {
         };
         let w2_lower = marginal::w2_lower(sides[0], sides[1], d, seed);
         let variance = b.variance(d);
+        let uvp_lower = w2_lower
+            .and_then(|w| finite(100.0 * w * w / variance))
+            .filter(|_| variance > 0.0);
         Arrival {
             points: test.points,
             energy_distance: test.energy_distance,
@@ -132,9 +149,8 @@ impl Arrival {
             spread: finite((2.0 * variance).sqrt()),
             linear_energy_distance: linear(&a, &b, d),
             w2_lower,
-            uvp_lower: w2_lower
-                .and_then(|w| finite(100.0 * w * w / variance))
-                .filter(|_| variance > 0.0),
+            uvp_lower,
+            uvp_marginal: uvp_lower,
             by_class: by_class(&moved, &a, &b, task),
         }
     }
@@ -152,6 +168,7 @@ impl Arrival {
             linear_energy_distance: None,
             w2_lower: None,
             uvp_lower: None,
+            uvp_marginal: None,
             by_class: None,
         }
     }
@@ -178,6 +195,10 @@ impl Arrival {
 
 /// The energy distance that the map between the Gaussians of the same moments leaves.
 fn linear(a: &Cloud, b: &Cloud, d: usize) -> Option<f64> {
+    // An eigenvalue problem of so many dimensions takes longer than all the rest.
+    if d > 512 {
+        return None;
+    }
     let moments = [a, b].map(|c| {
         let samples = Samples::from_f64(&c.points, d).ok()?;
         let samples = match &c.weights {
@@ -189,10 +210,6 @@ fn linear(a: &Cloud, b: &Cloud, d: usize) -> Option<f64> {
     let [Some(m0), Some(m1)] = moments else {
         return None;
     };
-    // An eigenvalue problem of so many dimensions takes longer than all the rest.
-    if d > 512 {
-        return None;
-    }
     let images = GaussianMap::from_moments(&m0, &m1)
         .ok()?
         .forward(&a.points)
@@ -208,7 +225,7 @@ fn by_class(moved: &[f64], a: &Cloud, b: &Cloud, task: Task<'_>) -> Option<Arriv
     let draws = (FOR_EACH_CLASS * task.classes.len()).clamp(RELABELLINGS, MOST_RELABELLINGS);
     let found: Vec<(String, Option<TwoSample>)> = task
         .classes
-        .par_iter()
+        .iter()
         .map(|class| {
             let [(x, at), (y, _)] = [a, b].map(|c| c.of_class(class, d));
             let moved = rows_of(moved, &at, d);
@@ -216,7 +233,12 @@ fn by_class(moved: &[f64], a: &Cloud, b: &Cloud, task: Task<'_>) -> Option<Arriv
                 (&moved[..], x.weights.as_deref()),
                 (&y.points[..], y.weights.as_deref()),
             ];
-            let enough = x.effective(d) >= 2 && y.effective(d) >= 2;
+            // A class of points without weight has none.
+            let worth = |all: &Cloud, part: &Cloud| {
+                let some = all.weights.is_none() || part.weights.is_some();
+                some && part.len(d) > 1 && part.effective_number(d) > 1.5
+            };
+            let enough = worth(a, &x) && worth(b, &y);
             let test = enough.then(|| match Pool::new(sides, d, draws, seed) {
                 Ok(pool) => pool.test(task.columns, seed),
                 Err(points) => TwoSample::nothing(points),
@@ -232,26 +254,35 @@ fn by_class(moved: &[f64], a: &Cloud, b: &Cloud, task: Task<'_>) -> Option<Arriv
             None => not_tested.push(class),
         }
     }
-    // The least p-value; among equal ones the class whose energy distance is the most floors.
-    let floors = |c: &ClassArrival| {
-        let (e, floor) = (c.test.energy_distance, c.test.noise_floor);
-        e.zip(floor)
-            .map_or(0.0, |(e, f)| e / f.max(f64::MIN_POSITIVE))
-    };
+    let count = classes.len() as f64;
+    let p = |c: &ClassArrival| c.test.p_value.unwrap_or(1.0);
+    let least = classes.iter().map(p).min_by(f64::total_cmp);
+    let tested = classes.iter().any(|c| c.test.p_value.is_some());
+    // With too few relabellings for the least p-value to count nothing could be told.
+    let telling = count <= LEVEL * (draws + 1) as f64;
+    let p_value = least
+        .filter(|_| tested && telling)
+        .map(|p| (p * count).min(1.0));
+    // Of those that are told from their own, the one that is farthest from it; else the one of the least p-value.
+    let far = |c: &ClassArrival| c.test.energy_distance.unwrap_or(0.0);
     let worst = classes
         .iter()
-        .filter(|c| c.test.p_value.is_some())
-        .min_by(|a, b| {
-            let p = |c: &ClassArrival| c.test.p_value.unwrap_or(1.0);
-            p(a).total_cmp(&p(b)).then(floors(b).total_cmp(&floors(a)))
+        .filter(|c| p(c) * count <= LEVEL)
+        .max_by(|a, b| far(a).total_cmp(&far(b)))
+        .or_else(|| {
+            let some = classes.iter().filter(|c| c.test.p_value.is_some());
+            some.min_by(|a, b| p(a).total_cmp(&p(b)))
         });
-    let p_value = worst
-        .and_then(|w| w.test.p_value)
-        .map(|p| (p * classes.len() as f64).min(1.0));
+    let others = [a, b].map(|c| {
+        let of = c.classes.as_deref().unwrap_or_default();
+        let tested = |name: &String| classes.iter().any(|k| &k.class == name);
+        of.iter().filter(|name| !tested(name)).count()
+    });
     Some(ArrivalByClass {
         p_value,
         worst: worst.map(|w| w.class.clone()),
         classes,
         not_tested,
+        others,
     })
 }

@@ -20,7 +20,8 @@
 //! (E|T - T'|^2)^(1/2) <= (E|T - T_g|^2)^(1/2) + (2 M E[s])^(1/2)
 //! ```
 //!
-//! `M` is the largest eigenvalue found at some hundred sample points (module `curvature`), so the bound is said with its condition. In the user's units, or, for a Mahalanobis cost, in the coordinates in which that is quadratic;
+//! `M` is the largest eigenvalue found at some hundred sample points (module `curvature`), so the bound is said with its condition. `g^c` is the infimum over a ball, so the step must not leave it: `M` is at least the largest possible
+//! `|T_g(x) - T'(x)|` over the distance of the points from its surface. In the user's units, or, for a Mahalanobis cost, in the coordinates in which that is quadratic;
 //! in percent of the variance of `T#mu` there. Where it is no better than a constant map's 100 % it is not given.
 
 use crate::statistics::finite;

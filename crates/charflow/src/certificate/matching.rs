@@ -8,7 +8,7 @@
 //! inequality its expectation is at least `W(E mu_n, E T#mu_n) = W(mu, T#mu)`. Subtract.
 //!
 //! Five disjoint groups of points give five independent `e_n`, each of expectation at most the excess: their mean minus 2.13 of its standard errors (Student, four degrees of freedom) is a 95 % lower confidence
-//! bound. In many dimensions a point has no other near it and nothing can be saved; then there is no bound above zero, which says nothing.
+//! bound. With weights there is none. In many dimensions a point has no other near it and nothing can be saved; then there is no bound above zero, which says nothing.
 
 use super::potential::SourcePotential;
 use crate::exact::assignment;
@@ -36,7 +36,11 @@ pub(crate) fn excess_lower(
     seed: u64,
 ) -> Option<f64> {
     let d = potential.dim();
-    let n = cloud.effective(d);
+    // Points drawn by weight are drawn again and again: the groups would not be independent.
+    if cloud.weights.is_some() {
+        return None;
+    }
+    let n = cloud.len(d);
     let size = (n / GROUPS).min(GROUP);
     if size < LEAST {
         return None;

@@ -23,7 +23,7 @@
 use super::transform::{Guesses, Source, Transform, more_starts};
 use crate::statistics::cloud::{Cloud, some_rows};
 use crate::statistics::finite;
-use crate::statistics::interval::{NORMAL, share_upper, upper};
+use crate::statistics::interval::{Miss, share_upper, upper};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -45,6 +45,9 @@ pub struct Optimality {
     pub standard_error: Option<f64>,
     /// One-sided 95 % upper confidence bound of the mean slack, what the further search found included.
     pub slack_upper: Option<f64>,
+    /// The same at 97.5 %, for bounds that have another half.
+    #[serde(skip)]
+    pub(super) slack_upper_strict: Option<f64>,
     /// 95 % quantile of the slack.
     pub slack_quantile_95: Option<f64>,
     /// Mean slack of a point that is sent where another one belongs: what is allowed for the points, about three over their number, that no sample has.
@@ -82,6 +85,7 @@ impl Optimality {
             slack: None,
             standard_error: None,
             slack_upper: None,
+            slack_upper_strict: None,
             slack_quantile_95: None,
             slack_misplaced: None,
             share: None,
@@ -164,9 +168,10 @@ impl Missed {
         }
     }
 
-    /// 95 % upper confidence bound of the mean gain.
-    pub(super) fn upper(&self, seed: u64) -> Option<f64> {
-        upper(&self.gains, None, None, 0.0, seed).upper
+    /// Upper confidence bound of the mean gain: zero if nothing was gained, whatever the level.
+    ///
+    pub(super) fn upper(&self, miss: Miss, seed: u64) -> Option<f64> {
+        upper(&self.gains, None, None, 0.0, miss, seed).upper
     }
 }
 
@@ -253,12 +258,20 @@ impl Pairs<'_> {
                 }
             })
             .collect();
-        let gains = upper(&missed.gains, None, None, 0.0, self.seed);
+        // Two bounds share the 5 %, unless one of them is nothing.
+        let [miss, strict] = if missed.found > 0 {
+            [Miss::Half, Miss::Quarter]
+        } else {
+            [Miss::Whole, Miss::Half]
+        };
+        let gains = upper(&missed.gains, None, None, 0.0, miss, self.seed);
         let limit = self.misplaced(&transform.value);
-        let found = upper(&slack, None, weights, limit, self.seed);
+        let found = upper(&slack, None, weights, limit, miss, self.seed);
+        let stricter = upper(&slack, None, weights, limit, strict, self.seed);
+        let strict_gains = missed.upper(strict, self.seed);
         let costs: Vec<f64> = costs.iter().map(|c| factor * c).collect();
         let cost = mean(&costs, weights);
-        let ratio = upper(&slack, Some(&costs), weights, limit, self.seed);
+        let ratio = upper(&slack, Some(&costs), weights, limit, miss, self.seed);
         let slack_upper = found
             .upper
             .zip(gains.upper)
@@ -279,6 +292,10 @@ impl Pairs<'_> {
             slack: found.estimate,
             standard_error: found.standard_error,
             slack_upper,
+            slack_upper_strict: stricter
+                .upper
+                .zip(strict_gains)
+                .and_then(|(a, b)| finite(a + b)),
             slack_quantile_95: finite(quantile(&slack, weights, 0.95)),
             slack_misplaced: finite(limit),
             share: ratio.estimate,
@@ -306,18 +323,26 @@ impl Pairs<'_> {
         let n = self.g.len();
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(26);
-        let mut order: Vec<usize> = (0..n).collect();
+        // Pairs of points that weigh something; of those that the cost allows.
+        let mut order: Vec<usize> = (0..n)
+            .filter(|&i| self.weights().is_none_or(|w| w[i] > 0.0))
+            .collect();
+        let from = order.clone();
         order.shuffle(&mut rng);
         let mut v = vec![0.0; d];
-        let slack: Vec<f64> = order
+        let slack: Vec<f64> = from
             .iter()
-            .enumerate()
-            .map(|(i, &j)| {
+            .zip(&order)
+            .map(|(&i, &j)| {
                 let (x, y) = (&self.x[i * d..(i + 1) * d], &self.y[j * d..(j + 1) * d]);
                 self.source.potential.inner_cost(x, y, &mut v) + self.g[i] - transforms[j]
             })
+            .filter(|s: &f64| s.is_finite())
             .collect();
-        let mean = self.source.potential.factor() * mean(&slack, self.weights());
+        if slack.is_empty() {
+            return 0.0;
+        }
+        let mean = self.source.potential.factor() * mean(&slack, None);
         if mean.is_finite() { mean.max(0.0) } else { 0.0 }
     }
 
@@ -358,7 +383,7 @@ pub struct Value {
     pub dual: Option<f64>,
     /// Its standard error, from the sample variances of the two means.
     pub standard_error: Option<f64>,
-    /// 95 % upper confidence bound of what the further search took off the mean of `g^c`.
+    /// 98.75 % upper confidence bound of what the further search takes off the mean of `g^c`.
     pub missed: Option<f64>,
     /// 95 % lower confidence bound of `D`, what the further search found taken off: a lower bound of the cheapest cost from the source to the target.
     pub lower: Option<f64>,
@@ -384,14 +409,22 @@ impl Value {
         let gc = moments(&transform.value, weights[1]);
         let dual = finite(gc.0 - g.0);
         let standard_error = finite(g.1.hypot(gc.1));
-        let missed = missed.upper(seed);
-        Value {
+        let miss = if missed.found > 0 {
+            Miss::Half
+        } else {
+            Miss::Whole
+        };
+        let mut value = Value {
             dual,
             standard_error,
-            missed,
+            missed: missed.upper(Miss::Quarter, seed),
             lower: None,
-        }
-        .bounded()
+        };
+        value.lower = dual
+            .zip(standard_error)
+            .zip(missed.upper(miss, seed))
+            .and_then(|((d, se), missed)| finite(d - miss.normal() * se - missed));
+        value
     }
 
     /// What cannot be said.
@@ -406,13 +439,6 @@ impl Value {
 
     fn at(&self, errors: f64) -> Option<f64> {
         finite(self.dual? + errors * self.standard_error? - self.missed?)
-    }
-
-    fn bounded(self) -> Self {
-        Value {
-            lower: self.at(-NORMAL),
-            ..self
-        }
     }
 
     /// `(2 D)^(1/2)` at so many standard errors from `D`, if that is positive.

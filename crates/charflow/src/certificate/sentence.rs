@@ -38,8 +38,12 @@ const CLOSE_UVP: f64 = 1.0;
 const CLOSE_FLOORS: f64 = 5.0;
 /// An energy distance of at least this share of what a linear map leaves is no better than that.
 const NO_BETTER: f64 = 0.5;
-/// More searches than this that missed the least value: the figure is not firm.
+/// More searches than this of which further ones find more: the figure is not firm.
 const MISSED: f64 = 0.05;
+/// A gap that is nothing beside the spread is good up to this share of the cost.
+const SMALL: f64 = 0.1;
+/// Points of a class from which on a map can be good by class.
+const OF_A_CLASS: usize = 300;
 
 /// What is said of one part: the words, and how it stands.
 struct Part {
@@ -148,9 +152,21 @@ pub(super) fn conclude(c: &mut Certificate, by_class: bool, d: usize) {
         words.push_str("; backward, ");
         words.push_str(&back.words);
     }
-    if let Some(gap) = back_cost.filter(|g| !by_class && !same && g.verdict == Verdict::Bad) {
+    let short_of = |g: &Part| matches!(g.verdict, Verdict::Bad | Verdict::Limited);
+    if let Some(gap) = back_cost.filter(|g| !by_class && !same && short_of(g)) {
         words.push_str("; of the backward map: ");
         words.push_str(&gap.words);
+    }
+    let open = [Some(&c.optimality), c.backward_optimality.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|o| o.not_converged)
+        .fold(0.0, f64::max);
+    if open > MISSED {
+        words.push_str(&format!(
+            "; {} of the inner minimisations did not converge",
+            percent(open)
+        ));
     }
     if c.origin == Origin::Fitted {
         words.push_str("; on points the fit did not see it may be worse");
@@ -190,7 +206,7 @@ fn optimality(o: &Optimality) -> Part {
                 Verdict::CannotSay
             },
             format!(
-                "source and target are so alike that the share of the cost means nothing (this map costs {}, of which at most {} is avoidable, 95 % confidence)",
+                "points and images are so alike that the share of the cost means nothing (this map costs {}, of which at most {} is avoidable, 95 % confidence)",
                 short(cost),
                 short(upper.min(cost.max(0.0)))
             ),
@@ -224,13 +240,13 @@ fn optimality(o: &Optimality) -> Part {
     };
     let searched = if o.search_missed_upper > 0.0 {
         format!(
-            "; of {} points searched again the first search had missed the minimum of {}, so of at most {} of all",
-            o.searched_again,
+            "; for {} of {} points searched again further searches found more, so for at most {} of all would they",
             if o.search_missed == 0.0 {
                 "none".into()
             } else {
                 format!("{:.0}", o.search_missed * o.searched_again as f64)
             },
+            o.searched_again,
             percent(o.search_missed_upper)
         )
     } else {
@@ -240,7 +256,8 @@ fn optimality(o: &Optimality) -> Part {
         "this map costs at most {} more than the optimal map to the points it reaches{least} (95 % confidence{searched})",
         percent(share / (1.0 - share))
     );
-    let mut verdict = if (share <= NEAR && of_spread <= SOMETHING) || negligible {
+    let mut verdict = if (share <= NEAR && of_spread <= SOMETHING) || (negligible && share <= SMALL)
+    {
         Verdict::Good
     } else {
         Verdict::Limited
@@ -283,11 +300,12 @@ fn size(a: &Arrival) -> Size {
     let e = a.energy_distance.unwrap_or(f64::INFINITY);
     let floor = a.noise_floor.unwrap_or(0.0);
     let spread = a.spread.unwrap_or(0.0);
-    let uvp = a.uvp_lower.unwrap_or(0.0);
+    // The bound that no search takes part in.
+    let uvp = a.uvp_marginal.unwrap_or(0.0);
     // A linear map that is at the floor itself leaves nothing to be better than.
     let no_better = a
         .linear_energy_distance
-        .is_some_and(|l| l > floor && e > floor && e >= NO_BETTER * l);
+        .is_some_and(|l| l > CLOSE_FLOORS * floor && e > floor && e >= NO_BETTER * l);
     if e > AWAY * spread || uvp > AWAY_UVP || no_better {
         Size::NotThere
     } else if e <= CLOSE_FLOORS * floor && uvp <= CLOSE_UVP {
@@ -415,9 +433,16 @@ fn arrival_by_class(a: &Arrival, classes: &super::ArrivalByClass, to: &str) -> P
             .iter()
             .map(|c| c.test.points[0].min(c.test.points[1]))
             .min();
-        if fewest.is_some_and(|n| n < FEW) {
+        if fewest.is_some_and(|n| n < OF_A_CLASS) {
             words.push_str(&format!(
-                "; some classes have fewer than {FEW} points, which would show little"
+                "; classes with fewer than {OF_A_CLASS} points would show little"
+            ));
+            verdict = Verdict::Limited;
+        }
+        if classes.others.iter().any(|n| *n > 0) {
+            words.push_str(&format!(
+                "; nothing can be said of {} + {} points without a class that was tested",
+                classes.others[0], classes.others[1]
             ));
             verdict = Verdict::Limited;
         }
@@ -530,36 +555,39 @@ fn notes(c: &mut Certificate, by_class: bool) {
     c.notes.extend(notes);
 }
 
-/// A share in percent, two digits; what is less than a hundredth of a percent is said to be that much, as in "at most".
+/// A share in percent for "at most": two digits, rounded up.
 fn percent(share: f64) -> String {
-    let p = 100.0 * share;
-    if !p.is_finite() {
-        "an unknown share".into()
-    } else if p < 0.01 {
-        "0.01 %".into()
-    } else {
-        digits(p)
-    }
+    rounded(100.0 * share, f64::ceil)
 }
 
-/// The same for "at least": what is less than a hundredth of a percent is nothing.
+/// The same for "at least": rounded down.
 fn percent_below(share: f64) -> String {
-    let p = 100.0 * share;
-    if p.is_finite() && p < 0.01 {
-        "0 %".into()
-    } else {
-        percent(share)
-    }
+    rounded(100.0 * share, f64::floor)
 }
 
-fn digits(p: f64) -> String {
-    if p < 0.1 {
-        format!("{p:.2} %")
-    } else if p < 10.0 {
-        format!("{p:.1} %")
-    } else {
-        format!("{p:.0} %")
+fn rounded(p: f64, way: fn(f64) -> f64) -> String {
+    if !p.is_finite() {
+        return "an unknown share".into();
     }
+    let places = if p < 0.1 {
+        2
+    } else if p < 10.0 {
+        1
+    } else {
+        0
+    };
+    let unit = 10f64.powi(places);
+    // A hair, so that a number of so many digits stays what it is.
+    let hair = if way(0.5) > 0.5 { -1e-9 } else { 1e-9 };
+    let p = way(p * unit + hair).max(0.0) / unit;
+    if p == 0.0 {
+        return if way(0.5) > 0.5 {
+            "0.01 %".into()
+        } else {
+            "0 %".into()
+        };
+    }
+    format!("{p:.0$} %", places as usize)
 }
 
 impl Certificate {

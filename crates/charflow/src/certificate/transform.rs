@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `B` is a ball around the source points, half as wide again as they are. Weak duality needs `g^c(y) - g(x) <= l(y - x)` on the support of the source only, so any `B` that holds it will do; what a
-//! network is far from all points does not matter then, and there is always a least value.
+//! network is far from all points does not matter then, and there is always a least value. (Of a law with heavy tails some of the mass beyond the sample may lie outside; that is less than the share of points that no sample has.)
 //!
 //! A search finds a local minimum, so its value is an upper bound on the infimum. Too large a `g^c` makes the slack too small and the certificate too good, so
 //! every point is searched from many starts:
@@ -72,6 +72,11 @@ impl Ball {
             radius: REACH * radius.max((d as f64).sqrt()),
             centre,
         }
+    }
+
+    /// How far every point that it was drawn around is from its surface, at least.
+    pub fn margin(&self) -> f64 {
+        self.radius * (1.0 - 1.0 / REACH)
     }
 
     fn on_surface(&self, z: &[f64]) -> bool {

@@ -36,9 +36,20 @@ impl Cloud {
         rng: &mut ChaCha8Rng,
         notes: &mut Vec<String>,
     ) -> Result<Self> {
-        let n = samples.len();
+        // Points of no weight take no part.
+        let weighs: Vec<u32> = match samples.weights() {
+            Some(w) => (0..samples.len() as u32)
+                .filter(|&i| w[i as usize] > 0.0)
+                .collect(),
+            None => vec![],
+        };
+        let n = if weighs.is_empty() {
+            samples.len()
+        } else {
+            weighs.len()
+        };
         let rows: Vec<u32> = if n <= most {
-            (0..n as u32).collect()
+            (0..samples.len() as u32).collect()
         } else {
             notes.push(format!(
                 "{}: {most} of {n} points, drawn at random, took part",
@@ -46,7 +57,7 @@ impl Cloud {
             ));
             let mut rows: Vec<u32> = rand::seq::index::sample(rng, n, most)
                 .iter()
-                .map(|i| i as u32)
+                .map(|i| weighs.get(i).copied().unwrap_or(i as u32))
                 .collect();
             rows.sort_unstable();
             rows
@@ -99,13 +110,6 @@ impl Cloud {
     /// As how many points of equal weight these count.
     pub fn effective_number(&self, d: usize) -> f64 {
         effective_number(self.weights.as_deref(), self.len(d))
-    }
-
-    /// Points that weigh anything.
-    pub fn effective(&self, d: usize) -> usize {
-        self.weights
-            .as_ref()
-            .map_or_else(|| self.len(d), |w| w.iter().filter(|w| **w > 0.0).count())
     }
 
     pub fn weight(&self, i: usize, d: usize) -> f64 {

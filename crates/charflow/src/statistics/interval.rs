@@ -36,7 +36,37 @@ const LEAST_ERROR: f64 = 0.1;
 /// The 95 % quantile of the normal law.
 pub(crate) const NORMAL: f64 = 1.644_853_626_951_472_6;
 
-/// An estimate, its standard error, and the one-sided 95 % upper confidence bound; each as far as it exists.
+/// With what probability a bound may fail: several bounds in one share 5 %.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Miss {
+    /// 5 %.
+    Whole,
+    /// 5 % / 2.
+    Half,
+    /// 5 % / 4.
+    Quarter,
+}
+
+impl Miss {
+    fn probability(self) -> f64 {
+        match self {
+            Miss::Whole => 0.05,
+            Miss::Half => 0.025,
+            Miss::Quarter => 0.0125,
+        }
+    }
+
+    /// The normal law's quantile at one minus that.
+    pub(crate) fn normal(self) -> f64 {
+        match self {
+            Miss::Whole => NORMAL,
+            Miss::Half => 1.959_963_984_540_054,
+            Miss::Quarter => 2.241_402_727_604_947,
+        }
+    }
+}
+
+/// An estimate, its standard error, and the one-sided upper confidence bound; each as far as it exists.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bound {
     pub estimate: Option<f64>,
@@ -68,6 +98,7 @@ pub(crate) fn upper(
     c: Option<&[f64]>,
     weights: Option<&[f64]>,
     limit: f64,
+    miss: Miss,
     seed: u64,
 ) -> Bound {
     let n = s.len();
@@ -120,10 +151,11 @@ pub(crate) fn upper(
         .filter(|t| t.is_nan())
         .for_each(|t| *t = f64::NEG_INFINITY);
     t.sort_by(f64::total_cmp);
+    let beyond = (miss.probability() * (RESAMPLES + 1) as f64) as usize;
     let upper = if se == 0.0 {
         r
     } else {
-        (r - t[(RESAMPLES + 1) / 20 - 1] * se).max(r + NORMAL * se)
+        (r - t[beyond - 1] * se).max(r + miss.normal() * se)
     };
     let most = s.iter().copied().fold(limit, f64::max);
     let one_more = 1.0 / effective_number(weights, n);
@@ -145,7 +177,7 @@ pub(crate) fn upper(
         })
         .collect();
     u.sort_by(f64::total_cmp);
-    let upper = upper.max(u[RESAMPLES - (RESAMPLES + 1) / 20]);
+    let upper = upper.max(u[RESAMPLES - beyond]);
     Bound {
         estimate: Some(estimate),
         standard_error: Some(se),
@@ -202,20 +234,27 @@ mod tests {
                 let w: Vec<f64> = s.iter().map(|s| (-s).exp()).collect();
                 let sum: f64 = w.iter().sum();
                 let w: Vec<f64> = w.iter().map(|w| w / sum).collect();
-                let bound = upper(&s, None, None, 0.0, seed);
+                let bound = upper(&s, None, None, 0.0, Miss::Whole, seed);
                 let (mean, se) = (bound.estimate.unwrap(), bound.standard_error.unwrap());
                 [
                     bound.upper.unwrap() >= 1.0,
                     mean + NORMAL * se >= 1.0,
-                    upper(&s, Some(&c), None, 0.0, seed).upper.unwrap() >= 1.0 / 0.75,
-                    upper(&s, None, Some(&w), 0.0, seed).upper.unwrap() >= 0.5,
+                    upper(&s, Some(&c), None, 0.0, Miss::Whole, seed)
+                        .upper
+                        .unwrap()
+                        >= 1.0 / 0.75,
+                    upper(&s, None, Some(&w), 0.0, Miss::Whole, seed)
+                        .upper
+                        .unwrap()
+                        >= 0.5,
                 ]
             })
             .collect();
         let share = |k: usize| found.iter().filter(|f| f[k]).count() as f64 / cases as f64;
-        // Two deviations of such a share are 1.1 %. The one more value is as large as the largest, whatever its own cost: the bound of a ratio is the wider for it.
-        for (k, most) in [(0, 0.99), (2, 1.0), (3, 0.99)] {
-            assert!((0.939..most).contains(&share(k)), "{k}: {}", share(k));
+        // Two deviations of such a share are 1.1 %. The one more value is as large as the largest, whatever its own cost and weight: bounds of a ratio and of
+        // weighted values are the wider for it.
+        for (k, most) in [(0, 0.99), (2, 1.0), (3, 1.0)] {
+            assert!((0.939..=most).contains(&share(k)), "{k}: {}", share(k));
         }
         assert!(share(1) < 0.939, "{}", share(1));
     }
@@ -230,18 +269,23 @@ mod tests {
                 let s: Vec<f64> = (0..100)
                     .map(|_| f64::from(u8::from(rng.random_range(0..50) == 0)))
                     .collect();
-                upper(&s, None, None, 1.0, seed).upper.unwrap() >= 0.02
+                upper(&s, None, None, 1.0, Miss::Whole, seed).upper.unwrap() >= 0.02
             })
             .count();
         assert!(covered as f64 >= 0.94 * cases as f64, "{covered}");
-        let none = upper(&[0.0; 300], None, None, 2.0, 1).upper.unwrap();
+        let none = upper(&[0.0; 300], None, None, 2.0, Miss::Whole, 1)
+            .upper
+            .unwrap();
         let exact = 2.0 * share_upper(0, 300);
         assert!((none / exact - 1.0).abs() < 0.1, "{none} {exact}");
         // In shares of a cost of 4 a quarter of that.
-        let share = upper(&[0.0; 300], Some(&[4.0; 300]), None, 2.0, 1);
+        let share = upper(&[0.0; 300], Some(&[4.0; 300]), None, 2.0, Miss::Whole, 1);
         assert!((4.0 * share.upper.unwrap() / exact - 1.0).abs() < 0.1);
         // Without a limit nothing is made of nothing.
-        assert_eq!(upper(&[0.0; 300], None, None, 0.0, 1).upper, Some(0.0));
+        assert_eq!(
+            upper(&[0.0; 300], None, None, 0.0, Miss::Whole, 1).upper,
+            Some(0.0)
+        );
     }
 
     /// The rule of three, and the definition: at the bound, so few hits have a probability of 5 %.
@@ -268,29 +312,42 @@ mod tests {
     fn a_single_large_value_is_no_reason_for_an_absurd_bound() {
         let mut s: Vec<f64> = (0..2000).map(|i| 1e-13 * f64::from(i % 7)).collect();
         s[77] = 1.0;
-        let bound = upper(&s, None, None, 0.0, 3).upper.unwrap();
+        let bound = upper(&s, None, None, 0.0, Miss::Whole, 3).upper.unwrap();
         assert!((4.74 / 2000.0..12.0 / 2000.0).contains(&bound), "{bound}");
     }
 
     #[test]
     fn weights_count_and_what_does_not_exist_is_none() {
         // A point of weight zero is as good as absent for the estimate.
-        let bound = upper(&[1.0, 2.0, 9.0], None, Some(&[0.5, 0.5, 0.0]), 0.0, 0);
+        let bound = upper(
+            &[1.0, 2.0, 9.0],
+            None,
+            Some(&[0.5, 0.5, 0.0]),
+            0.0,
+            Miss::Whole,
+            0,
+        );
         assert_eq!(bound.estimate, Some(1.5));
         assert!(bound.standard_error.unwrap() > 0.0);
-        let one = upper(&[1.0], None, None, 0.0, 0);
+        let one = upper(&[1.0], None, None, 0.0, Miss::Whole, 0);
         assert_eq!((one.estimate, one.upper), (Some(1.0), None));
-        assert_eq!(upper(&[0.0; 5], None, None, 0.0, 0).upper, Some(0.0));
-        assert_eq!(upper(&[], None, None, 0.0, 0).estimate, None);
         assert_eq!(
-            upper(&[1.0, 2.0], Some(&[0.0, 0.0]), None, 0.0, 0).estimate,
+            upper(&[0.0; 5], None, None, 0.0, Miss::Whole, 0).upper,
+            Some(0.0)
+        );
+        assert_eq!(upper(&[], None, None, 0.0, Miss::Whole, 0).estimate, None);
+        assert_eq!(
+            upper(&[1.0, 2.0], Some(&[0.0, 0.0]), None, 0.0, Miss::Whole, 0).estimate,
             None
         );
         assert_eq!(
-            upper(&[f64::INFINITY, 2.0], None, None, 0.0, 0).estimate,
+            upper(&[f64::INFINITY, 2.0], None, None, 0.0, Miss::Whole, 0).estimate,
             None
         );
         // Two points: half of the resamples are of one value, infinitely many errors away.
-        assert_eq!(upper(&[1.0, 2.0], None, None, 0.0, 0).upper, None);
+        assert_eq!(
+            upper(&[1.0, 2.0], None, None, 0.0, Miss::Whole, 0).upper,
+            None
+        );
     }
 }

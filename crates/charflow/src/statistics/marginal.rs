@@ -32,8 +32,8 @@ use rayon::prelude::*;
 /// Knots of a one-dimensional map at most.
 const KNOTS: usize = 64;
 
-/// Points of each half at least.
-const LEAST: usize = 50;
+/// Points of each half at least, by weight.
+const LEAST: f64 = 50.0;
 
 /// Largest dimension in which principal directions and moments are taken.
 const MOST: usize = 256;
@@ -82,7 +82,15 @@ fn halves((points, weights): Side<'_>, d: usize, rng: &mut ChaCha8Rng) -> Option
         .collect();
     rows.shuffle(rng);
     let (a, b) = rows.split_at(rows.len() / 2);
-    if a.len() < LEAST {
+    let worth = |rows: &[usize]| {
+        weights.map_or(rows.len() as f64, |w| {
+            let (sum, squares) = rows
+                .iter()
+                .fold((0.0, 0.0), |(s, q), &i| (s + w[i], q + w[i] * w[i]));
+            sum * sum / squares
+        })
+    };
+    if !(worth(a) >= LEAST && worth(b) >= LEAST) {
         return None;
     }
     Some([a, b].map(|rows| {

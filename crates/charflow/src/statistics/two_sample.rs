@@ -6,7 +6,7 @@
 //! | part | statistics |
 //! |---|---|
 //! | `energy distance` | `ED(P, Q)` of the clouds as they are, the U-statistic of [`crate::loss::energy_distance()`] |
-//! | `column` | in one dimension, `ED / 2 = int (F_P - F_Q)^2 dz` (Szekely and Rizzo 2013), for every column |
+//! | `column` | in one dimension, `ED / 2 = int (F_P - F_Q)^2 dz` (Szekely and Rizzo 2013), for every column; and the same of the ranks |
 //! | `principal direction` | the same along the principal directions of both clouds together, the first and the last ones: a thin cloud that one side leaves shows in the last |
 //! | `random direction` | the same along random directions, half of them in units of the principal directions |
 //! | `covariance` | differences of means, covariances and covariances of absolute values of the standardised columns (above 48 dimensions: leading principal directions): the largest entry, and the largest eigenvalue |
@@ -285,6 +285,32 @@ impl Pool {
             .collect()
     }
 
+    /// Middle and scale of each coordinate that a few far points do not move: the median, and the width of the middle half in normal deviations (the deviation, where that half is one value).
+    fn robust(&self) -> Vec<(f64, f64)> {
+        let deviations = self.deviations();
+        (0..self.d)
+            .into_par_iter()
+            .map(|k| {
+                let mut places: Vec<f64> = self
+                    .points
+                    .iter()
+                    .skip(k)
+                    .step_by(self.d)
+                    .copied()
+                    .collect();
+                places.sort_by(f64::total_cmp);
+                let at = |share: f64| places[(share * (places.len() - 1) as f64) as usize];
+                let width = (at(0.75) - at(0.25)) / 1.349;
+                let scale = if width > 0.0 && deviations[k] > 0.0 {
+                    width
+                } else {
+                    deviations[k]
+                };
+                (at(0.5), scale)
+            })
+            .collect()
+    }
+
     /// Of all coordinates together.
     fn unit(&self) -> f64 {
         let square: f64 = self.deviations().iter().map(|s| s * s).sum();
@@ -324,7 +350,7 @@ impl Pool {
             points: self.given,
             energy_distance: finite(found),
             noise_floor,
-            p_value: Some(p_value),
+            p_value,
             relabellings: self.count() - 1,
             evidence,
         }
@@ -369,8 +395,8 @@ impl Pool {
         parts.into_iter().flatten().collect()
     }
 
-    /// `int (F_P - F_Q)^2 dz` for all relabellings, of the points' places on a line.
-    fn on_a_line(&self, places: &[f64]) -> Option<Vec<f64>> {
+    /// `int (F_P - F_Q)^2 dz` for all relabellings, of the points' places on a line; and the same of their ranks, which a few far points do not drown.
+    fn on_a_line(&self, places: &[f64]) -> Option<[Vec<f64>; 2]> {
         let mut order: Vec<u32> = (0..places.len() as u32).collect();
         order.sort_by(|&a, &b| places[a as usize].total_cmp(&places[b as usize]));
         let (first, last) = (order.first()?, order.last()?);
@@ -378,28 +404,46 @@ impl Pool {
         if !(range > 0.0 && range.is_finite()) {
             return None;
         }
-        let mut out = Vec::with_capacity(self.count());
+        let mut out = [0, 1].map(|_| Vec::with_capacity(self.count()));
+        // Points of one place have one rank: nothing is between them.
+        let mut ranks = vec![0.0f32; order.len()];
+        let mut ties = 1.0f32;
+        for (rank, pair) in order.windows(2).enumerate() {
+            if places[pair[0] as usize] < places[pair[1] as usize] {
+                ranks[rank] = ties / order.len() as f32;
+                ties = 1.0;
+            } else {
+                ties += 1.0;
+            }
+        }
         for column in &self.signed {
             let mut sum = [0.0f32; BLOCK];
             let mut square = [0.0f32; BLOCK];
-            let mut flushed = [0.0f64; BLOCK];
+            let mut ranked = [0.0f32; BLOCK];
+            let mut flushed = [[0.0f64; BLOCK]; 2];
             for (rank, pair) in order.windows(2).enumerate() {
                 let [i, next] = [pair[0] as usize, pair[1] as usize];
                 let gap = ((places[next] - places[i]) / range) as f32;
                 let masses = &column[i * BLOCK..(i + 1) * BLOCK];
                 for s in 0..BLOCK {
                     sum[s] += masses[s];
-                    square[s] += sum[s] * sum[s] * gap;
+                    let q = sum[s] * sum[s];
+                    square[s] += q * gap;
+                    ranked[s] += q * ranks[rank];
                 }
                 if rank % 512 == 511 {
-                    for s in 0..BLOCK {
-                        flushed[s] += f64::from(square[s]);
-                        square[s] = 0.0;
+                    for (flushed, sums) in flushed.iter_mut().zip([&mut square, &mut ranked]) {
+                        for s in 0..BLOCK {
+                            flushed[s] += f64::from(sums[s]);
+                            sums[s] = 0.0;
+                        }
                     }
                 }
             }
-            let some = (self.count() - out.len()).min(BLOCK);
-            out.extend((0..some).map(|s| flushed[s] + f64::from(square[s])));
+            let some = (self.count() - out[0].len()).min(BLOCK);
+            for ((out, flushed), sums) in out.iter_mut().zip(flushed).zip([square, ranked]) {
+                out.extend((0..some).map(|s| flushed[s] + f64::from(sums[s])));
+            }
         }
         Some(out)
     }
@@ -417,7 +461,8 @@ fn floor(random: &[f64]) -> Option<f64> {
 /// Units and directions of the pool; no label takes part in them.
 struct Frame {
     mean: Vec<f64>,
-    deviations: Vec<f64>,
+    /// Middle and scale of each column.
+    robust: Vec<(f64, f64)>,
     /// Principal directions `[k][d]`, by falling variance, and the deviation along each.
     principal: Vec<(usize, Vec<f64>, f64)>,
     random: Vec<Vec<f64>>,
@@ -460,7 +505,7 @@ impl Frame {
         }
         Frame {
             mean,
-            deviations,
+            robust: pool.robust(),
             principal,
             random,
         }
@@ -483,13 +528,17 @@ impl Frame {
     fn lines(&self, pool: &Pool, name: &(dyn Fn(usize) -> String + Sync)) -> Vec<Part> {
         let d = pool.d;
         let line = |places: Vec<f64>, name: String| pool.on_a_line(&places).map(|v| (v, name));
-        let part = |title, found: Vec<Option<(Vec<f64>, String)>>| {
-            let (values, places) = found.into_iter().flatten().unzip();
-            Part {
+        let part = |title, found: Vec<Option<([Vec<f64>; 2], String)>>| {
+            let mut part = Part {
                 name: title,
-                values,
-                places,
+                values: vec![],
+                places: vec![],
+            };
+            for (values, name) in found.into_iter().flatten() {
+                part.places.extend([name.clone(), name]);
+                part.values.extend(values);
             }
+            part
         };
         let columns: Vec<_> = (0..d)
             .into_par_iter()
@@ -534,10 +583,10 @@ impl Frame {
         // [variables][N], standardised, cut at four deviations: a few far points are not to drown the rest.
         let mut variables: Vec<(String, Vec<f64>)> = if d <= COVARIANCES {
             (0..d)
-                .filter(|&k| self.deviations[k] > 0.0)
+                .filter(|&k| self.robust[k].1 > 0.0)
                 .map(|k| {
                     let places = pool.points.iter().skip(k).step_by(d);
-                    let z = places.map(|x| (x - self.mean[k]) / self.deviations[k]);
+                    let z = places.map(|x| (x - self.robust[k].0) / self.robust[k].1);
                     (name(k), z.collect())
                 })
                 .collect()
@@ -628,14 +677,14 @@ impl Frame {
     fn triples(&self, pool: &Pool, name: &(dyn Fn(usize) -> String + Sync)) -> Part {
         let d = pool.d;
         let columns: Vec<usize> = (0..d)
-            .filter(|&k| self.deviations[k] > 0.0)
+            .filter(|&k| self.robust[k].1 > 0.0)
             .take(TRIPLES)
             .collect();
         let signs: Vec<Vec<f64>> = columns
             .iter()
             .map(|&k| {
                 let places = pool.points.iter().skip(k).step_by(d);
-                places.map(|x| (x - self.mean[k]).signum()).collect()
+                places.map(|x| (x - self.robust[k].0).signum()).collect()
             })
             .collect();
         let q = columns.len();
@@ -798,9 +847,9 @@ impl Frame {
             .chunks_exact(d)
             .flat_map(|x| {
                 (0..d).map(|k| {
-                    let s = self.deviations[k];
+                    let (middle, s) = self.robust[k];
                     if s > 0.0 {
-                        ((x[k] - self.mean[k]) / s).clamp(-1e3, 1e3) as f32
+                        ((x[k] - middle) / s).clamp(-10.0, 10.0) as f32
                     } else {
                         0.0
                     }
@@ -1104,7 +1153,7 @@ fn scores(values: &[f64]) -> Vec<f64> {
 }
 
 /// The p-value of all parts together, and what each shows.
-fn combine(parts: &[Part]) -> (f64, Vec<Evidence>) {
+fn combine(parts: &[Part]) -> (Option<f64>, Vec<Evidence>) {
     let count = parts[0].values[0].len();
     let others = (parts.len() - 1).max(1) as f64;
     let mut best = vec![f64::NEG_INFINITY; count];
@@ -1155,10 +1204,14 @@ fn combine(parts: &[Part]) -> (f64, Vec<Evidence>) {
             },
         ));
     }
+    if evidence.is_empty() {
+        // No statistic varies: values so large that their squares are not finite.
+        return (None, vec![]);
+    }
     let at_least = best.iter().filter(|b| **b >= best[0] - 1e-7).count();
     evidence.sort_by(|a, b| b.0.total_cmp(&a.0));
     (
-        at_least as f64 / count as f64,
+        Some(at_least as f64 / count as f64),
         evidence.into_iter().map(|e| e.1).collect(),
     )
 }
@@ -1429,7 +1482,8 @@ mod tests {
         let (x, y) = (normals(70, 1), normals(50, 2));
         let pool = Pool::new([(&x, None), (&y, None)], 1, 20, 1).ok().unwrap();
         let all: Vec<f64> = x.iter().chain(&y).copied().collect();
-        let found = pool.on_a_line(&all).unwrap()[0];
+        let [lines, ranks] = pool.on_a_line(&all).unwrap();
+        let found = lines[0];
         let mean = |a: &[f64], b: &[f64]| {
             let sum: f64 = a
                 .iter()
@@ -1441,6 +1495,15 @@ mod tests {
         let range = all.iter().copied().fold(f64::NEG_INFINITY, f64::max)
             - all.iter().copied().fold(f64::INFINITY, f64::min);
         assert!((found - 0.5 * v / range).abs() < 1e-6, "{found} {v}");
+        // Of the ranks: far points change nothing.
+        let mut far = all.clone();
+        let last = (0..far.len())
+            .max_by(|&a, &b| far[a].total_cmp(&far[b]))
+            .unwrap();
+        far[last] = 1e6;
+        let again = pool.on_a_line(&far).unwrap();
+        assert_eq!(ranks, again[1]);
+        assert_ne!(lines, again[0]);
     }
 
     #[test]

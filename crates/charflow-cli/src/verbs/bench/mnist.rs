@@ -278,7 +278,7 @@ impl Set {
 
 /// Rows that stay and rows held out: every tenth of each class. `None` if that leaves a class with fewer than two held out.
 fn every_tenth(labels: &[u8]) -> Option<(Vec<usize>, Vec<usize>)> {
-    let mut seen = [0; CLASSES];
+    let mut seen = [0usize; CLASSES];
     let (judged, fitted) = (0..labels.len()).partition(|&i| {
         let count = &mut seen[usize::from(labels[i])];
         *count += 1;
