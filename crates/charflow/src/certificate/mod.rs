@@ -16,7 +16,7 @@
 //! Here `W` is the least cost between two measures, `W2` the Wasserstein distance of order two, `T'` the optimal map from `mu` to `T#mu`. None asks anything of `g`: a wrong potential makes a bound wide, never wrong.
 //!
 //! **The verdict** is `good` only if all of this holds: the optimality gap of both maps is at most 5 % of the cost (and of the spread of the points reached), neither image can be told from what it should be (no
-//! class from its own, of 300 points or more), by points enough ([`enough`]) that are not known to be those of the fit; and few further searches find more. A gap of up to 1 % of the spread passes up to 10 % of the cost.
+//! class from its own, of 100 points or more), by points enough ([`enough`]) that are not known to be those of the fit; and few further searches find more. A gap of up to 1 % of the spread passes up to 10 % of the cost.
 //!
 //! **What it does not prove.** That `T#mu` is `nu`: a test sees what so many points show. A share of the points below three over their number, whatever it does: no sample has it. And points by which a fit
 //! was stopped or chosen were not quite unseen; the sentence says so. In high dimension the sample bracket is wide by nature (the cost between two samples is larger than between their laws).
@@ -64,8 +64,8 @@ pub const MOST_POINTS: usize = 10_000;
 /// Below so many points a side every bound is too wide to mean anything.
 pub const FEW: usize = 50;
 
-/// Below so many points a side in `d` dimensions a twentieth of the target could be missing unseen (500), or a law be another one along a direction between the columns (60 a dimension, as far as studies of known
-/// truths show); 1,000 are enough to be called good, though along one of many dozens of dimensions they need not show it.
+/// Below so many points a side in `d` dimensions a twentieth of the target could be missing unseen (500, by weight too), or a law be another one along a direction between the columns (60 a dimension, as far as
+/// studies of known truths show); 1,000 are enough to be called good, though they need not show it along one direction of many.
 #[must_use]
 pub fn enough(d: usize) -> usize {
     (60 * d).clamp(500, 1000)

@@ -56,10 +56,13 @@ pub struct Optimality {
     pub share: Option<f64>,
     /// One-sided 95 % upper confidence bound of that.
     pub share_upper: Option<f64>,
-    /// `slack_upper` over what the map costs beyond moving the whole cloud by its mean displacement, `E l(T(x) - x) - l(E[T(x) - x])` (not negative, by Jensen).
+    /// The same bound, but for the allowance for points that no sample has, over what the map costs beyond moving the whole cloud by its mean displacement, `E l(T(x) - x) - l(E[T(x) - x])` (not negative, by Jensen).
     pub share_beyond_shift: Option<f64>,
     /// `slack_upper` over `E l(T(x) - E T)`: the same in units of the spread of the points reached.
     pub share_of_spread: Option<f64>,
+    /// The same without the allowance.
+    #[serde(skip)]
+    pub(super) seen_of_spread: Option<f64>,
     /// 95 % lower confidence bound of what the map costs above the cheapest way, from matching points otherwise (module `matching`); `None` if none above zero was found.
     pub excess_lower: Option<f64>,
     /// Share of the points whose `g^c` is attained on the surface of the ball: there the potential falls off outside of the points.
@@ -92,6 +95,7 @@ impl Optimality {
             share_upper: None,
             share_beyond_shift: None,
             share_of_spread: None,
+            seen_of_spread: None,
             excess_lower: None,
             on_surface: 0.0,
             not_converged: 0.0,
@@ -267,6 +271,11 @@ impl Pairs<'_> {
         let gains = upper(&missed.gains, None, None, 0.0, miss, self.seed);
         let limit = self.misplaced(&transform.value);
         let found = upper(&slack, None, weights, limit, miss, self.seed);
+        // What the points themselves show, with no allowance for others.
+        let seen = upper(&slack, None, weights, 0.0, miss, self.seed)
+            .upper
+            .zip(gains.upper)
+            .and_then(|(a, b)| finite(a + b));
         let stricter = upper(&slack, None, weights, limit, strict, self.seed);
         let strict_gains = missed.upper(strict, self.seed);
         let costs: Vec<f64> = costs.iter().map(|c| factor * c).collect();
@@ -282,8 +291,8 @@ impl Pairs<'_> {
             .and_then(|(a, b)| finite(if b > 0.0 { a + b / cost } else { a }));
         let (shift, spread) = self.shift_and_spread();
         // A cost with a limit makes a spread beyond it infinite, which is no measure of anything.
-        let over = |by: f64| {
-            let s = slack_upper.filter(|_| by.is_finite());
+        let over = |s: Option<f64>, by: f64| {
+            let s = s.filter(|_| by.is_finite());
             s.and_then(|s| finite(s / by))
         };
         Optimality {
@@ -300,8 +309,9 @@ impl Pairs<'_> {
             slack_misplaced: finite(limit),
             share: ratio.estimate,
             share_upper: share_upper_,
-            share_beyond_shift: over((cost - factor * shift).max(0.0)),
-            share_of_spread: over(factor * spread),
+            share_beyond_shift: over(seen, (cost - factor * shift).max(0.0)),
+            share_of_spread: over(slack_upper, factor * spread),
+            seen_of_spread: over(seen, factor * spread),
             excess_lower: None,
             on_surface: share(&transform.on_surface, weights),
             not_converged: 1.0 - share(&transform.converged, weights),

@@ -43,7 +43,7 @@ const MISSED: f64 = 0.05;
 /// A gap that is nothing beside the spread is good up to this share of the cost.
 const SMALL: f64 = 0.1;
 /// Points of a class from which on a map can be good by class.
-const OF_A_CLASS: usize = 300;
+const OF_A_CLASS: usize = 100;
 
 /// What is said of one part: the words, and how it stands.
 struct Part {
@@ -103,7 +103,7 @@ pub(super) fn conclude(c: &mut Certificate, by_class: bool, d: usize) {
             v => v,
         });
     }
-    let few = fewest < enough(d) as f64;
+    let few = fewest < enough(1) as f64 || n.min(m) < enough(d);
     let loose = |o: &Optimality| o.search_missed_upper > MISSED || o.not_converged > MISSED;
     if c.origin == Origin::Fitted
         || few
@@ -269,7 +269,9 @@ fn optimality(o: &Optimality) -> Part {
             percent(of_spread)
         ));
     }
-    if !negligible && beyond > NEAR_BEYOND {
+    // Of a map that is all but a shift there is nothing beyond it but rounding.
+    let seen = o.seen_of_spread.is_none_or(|s| s > NOTHING);
+    if seen && beyond > NEAR_BEYOND {
         // Most of the cost is a common shift, of which no map has a choice.
         if beyond > FAR_BEYOND {
             verdict = Verdict::Bad;

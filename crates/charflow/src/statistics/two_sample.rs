@@ -68,8 +68,9 @@ const COVARIANCES: usize = 48;
 /// Columns whose triples are looked at.
 const TRIPLES: usize = 24;
 
-/// Steps of ascent to the direction along which sizes differ most.
+/// Steps of ascent to the direction along which sizes differ most, and from how many of the best and of the worst starts.
 const PURSUED: usize = 8;
+const CLIMBS: usize = 3;
 
 /// Points from which directions and partitions are made in many dimensions.
 const PRINCIPAL_POINTS: usize = 4000;
@@ -711,7 +712,7 @@ impl Frame {
 
     /// The direction along which sizes differ most: `max_q |E_P|q.z| - E_Q|q.z||` over unit `q`, `z` in units of the principal directions, looked for anew in every relabelling.
     ///
-    /// From the best and the worst of the principal and of random directions some steps of ascent `q <- q / 2 + g / |g|`, `g = sum_i m_i sign(q.z_i) z_i`, at unit length.
+    /// From the three best and the three worst of the principal and of random directions some steps of ascent `q <- q / 2 + g / |g|`, `g = sum_i m_i sign(q.z_i) z_i`, at unit length.
     fn pursuit(&self, pool: &Pool, seed: u64) -> Option<Part> {
         let axes: Vec<Vec<f64>> = self
             .principal
@@ -729,7 +730,7 @@ impl Frame {
         let mut starts: Vec<Vec<f32>> = (0..k)
             .map(|a| (0..k).map(|b| f32::from(u8::from(a == b))).collect())
             .collect();
-        for _ in 0..RANDOM {
+        for _ in 0..4 * RANDOM {
             let v: Vec<f64> = (0..k).map(|_| StandardNormal.sample(&mut rng)).collect();
             let norm = v.iter().map(|v| v * v).sum::<f64>().sqrt();
             starts.push(v.iter().map(|v| (v / norm) as f32).collect());
@@ -764,13 +765,15 @@ impl Frame {
             .enumerate()
             .map(|(lane, masses)| {
                 let mut largest = vec![0.0f64; BLOCK];
-                for sign in [1.0f32, -1.0] {
+                let climbs = (0..CLIMBS).flat_map(|rank| [(rank, 1.0f32), (rank, -1.0)]);
+                for (rank, sign) in climbs {
                     let mut q = vec![0.0f32; k * BLOCK];
                     for s in 0..BLOCK {
                         let p = lane * BLOCK + s;
                         let value = |r: usize| sizes[r].get(p).map_or(0.0, |v| f64::from(sign) * v);
-                        let best = (0..starts.len()).max_by(|&a, &b| value(a).total_cmp(&value(b)));
-                        for (a, v) in starts[best.unwrap_or(0)].iter().enumerate() {
+                        let mut order: Vec<usize> = (0..starts.len()).collect();
+                        order.sort_by(|&a, &b| value(b).total_cmp(&value(a)));
+                        for (a, v) in starts[order[rank]].iter().enumerate() {
                             q[a * BLOCK + s] = *v;
                         }
                     }
