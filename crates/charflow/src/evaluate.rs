@@ -5,7 +5,7 @@
 //! | energy distance | `ED(T#mu, nu)`, `ED(S#nu, mu)`, the U-statistic of [`crate::loss::energy_distance()`] |
 //! | noise floor | what the same statistic exceeds in 1 % of random relabellings of the moved and the given points; its mean is 0 |
 //! | energy distance by class | `ED(T#mu_k, nu_k)` and `ED(S#nu_k, mu_k)` for each class k \[17\], each beside its own noise floor, and their mean over the classes |
-//! | p-value | of the two-sample test of [`crate::statistics::two_sample`] on the same points |
+//! | p-value | of the two-sample test of [`mod@crate::statistics::two_sample`] on the same points |
 //! | cost | `E l(T(x) - x)` and `E l(y - S(y))` |
 //! | cycle | `E |S(T(x)) - x|^2` and `E |T(S(y)) - y|^2`, in percent of the cloud's variance |
 //! | residual | mean `|r|` of the implicit solution formula \[9\] along the flow, in percent of the cost |

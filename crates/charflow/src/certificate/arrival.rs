@@ -1,6 +1,6 @@
 //! Whether the points that are reached are the target's: one test at the number of points that is printed, class by class where there are classes, and a lower bound of how far they are apart.
 //!
-//! The test is [`crate::statistics::two_sample`]. With classes a map that sends every class onto another one reaches the whole target, so the classes are tested, each alone against its own, and
+//! The test is [`mod@crate::statistics::two_sample`]. With classes a map that sends every class onto another one reaches the whole target, so the classes are tested, each alone against its own, and
 //! judged by the worst: with `K` of them the least p-value times `K` (Bonferroni) counts, with enough relabellings for it to become small.
 //!
 //! The lower bound of `W2(T#mu, nu)` is the larger of two, each at 97.5 %: that of `statistics::marginal`, from the points that are reached; and, for the quadratic cost, from the dual value `D` of the potential

@@ -8,7 +8,7 @@
 //! | its `excess_lower` | and at least this | `matching` |
 //! | [`MapError`] | `E|T - T'|^2` is at most this, if the curvature stays below what was seen; quadratic cost | `deviation`, `curvature` |
 //! | [`Convexity`] | where `g + |x|^2 / 2` is not convex; quadratic cost | `curvature` |
-//! | [`Arrival`] | whether `T#mu` can be told from `nu` and `S#nu` from `mu`, class by class where there are classes; `W2` between them is at least this | `arrival`, [`crate::statistics::two_sample`], `statistics::marginal` |
+//! | [`Arrival`] | whether `T#mu` can be told from `nu` and `S#nu` from `mu`, class by class where there are classes; `W2` between them is at least this | `arrival`, [`mod@crate::statistics::two_sample`], `statistics::marginal` |
 //! | [`Value`] | `D = E_nu[ g^c ] - E_mu[ g ]`, a lower bound of the cheapest cost from `mu` to `nu` | `optimality` |
 //! | [`Bracket`] | two bounds of the cheapest cost between the two samples themselves | `bracket` |
 //! | [`Path`] | whether the potential knows at times in between where points came from | `path` |
