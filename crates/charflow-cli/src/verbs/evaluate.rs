@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 
 /// Say how good a fitted map is on two files of points.
 ///
-/// First the certificate in a sentence: within what share of the cheapest cost the map is, at what mismatch, at what confidence. Its figures are the slack (what the map costs
-/// above the cheapest way to the points it reaches, at most), the dual value (a lower bound on the optimal cost, up to sampling and the search), a bracket of the optimal cost
-/// between the two samples, and where the potential is not convex.
+/// First the certificate in a sentence: how far above the optimal cost the map is at most, and whether the points reached can be told from the target's, on how many points. Its figures are the optimality gap
+/// (with the mean slack, both maps), a bound of the map's own error, lower bounds of W2 from the target, the dual value (a lower bound of the optimal cost, up to sampling and the search), a bracket of the optimal cost
+/// between the two samples, where the potential is not convex, and how well it knows the way back at times in between. docs/certificate.md says how to read them.
 ///
 /// Then energy distances of the pushed and pulled points beside what noise alone would give, transport cost, cycle errors, and the same for
-/// the identity, the constant map and the linear one. For a model fitted with labels also the mismatch of each class. For the quadratic cost
+/// the identity, the constant map and the linear one. For a model fitted with labels also the energy distance of each class. For the quadratic cost
 /// the share of pairs of points that are moved against each other, of which an optimal map has none; in the plane the share of pairs of
 /// lines that cross, which an optimal map may have. With --truth also the distance to the true map.
 #[derive(clap::Args)]
